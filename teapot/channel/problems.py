@@ -1,0 +1,109 @@
+"""Every way in which a request can fail: one stable code, one HTTP status, one public sentence, one failing step.
+
+The gateway makes RFC 9457 problem bodies from it (type, title, status, code, step, request_id); a worker or the authority names a
+code and gives its private detail to the log. Two situations that an admin would handle differently have two codes.
+The sentence says what to do, and never holds a path, an account or a token.
+"""
+
+from typing import NamedTuple
+
+
+class Problem(NamedTuple):
+    status: int
+    step: str  # receive | authenticate | map_identity | authorise | reach_worker | exchange
+    sentence: str
+    retry_after_s: int = 0
+    close: bool = False  # the request's body may not have been read: the connection is of no more use
+
+
+def _table() -> dict[str, Problem]:
+    receive, authenticate, map_identity = "receive", "authenticate", "map_identity"
+    authorise, reach_worker, exchange = "authorise", "reach_worker", "exchange"
+    return {
+        # receive
+        "bad_request": Problem(400, receive, "The request is not well-formed HTTP.", close=True),
+        "bad_path": Problem(400, receive, "The path is not valid: no NUL, no '.' or '..' segment, no encoded '/'."),
+        "bad_destination": Problem(400, receive, "The Destination header must be an absolute URL or path of this service."),
+        "bad_header": Problem(400, receive, "A header of the request does not have the form that its specification demands."),
+        "header_too_large": Problem(431, receive, "The request's header is too large.", close=True),
+        "method_not_allowed": Problem(405, receive, "This method is not offered here."),
+        "expectation_failed": Problem(417, receive, "Only 'Expect: 100-continue' can be met.", close=True),
+        "encoding_not_implemented": Problem(501, receive, "Only 'Transfer-Encoding: chunked' is understood.", close=True),
+        "content_encoding_refused": Problem(415, receive, "Send the file as it is: Content-Encoding is not accepted.", close=True),
+        "not_implemented": Problem(501, receive, "This is not implemented."),
+        "foreign_destination": Problem(502, receive, "The Destination names another server; copies between servers are not offered."),
+        # authenticate
+        "token_missing": Problem(401, authenticate, "Send a bearer token: 'Authorization: Bearer ...'."),
+        "token_malformed": Problem(401, authenticate, "The bearer token is not a signed JWT that can be read."),
+        "token_algorithm": Problem(401, authenticate, "The token is not signed with an algorithm that is accepted here."),
+        "token_issuer": Problem(401, authenticate, "The token's issuer is not trusted here."),
+        "token_signature": Problem(401, authenticate, "The token's signature does not match its issuer's keys."),
+        "token_expired": Problem(401, authenticate, "The token has expired: obtain a new one."),
+        "token_not_yet_valid": Problem(401, authenticate, "The token is not valid yet: check the clock of its issuer."),
+        "token_audience": Problem(401, authenticate, "The token is not meant for this service: ask for one with this service as audience."),
+        "token_claims": Problem(401, authenticate, "The token lacks a claim that its profile demands, or has one of the wrong form."),
+        "issuer_unavailable": Problem(503, authenticate, "The keys of the token's issuer cannot be fetched at present.", 30),
+        "authority_unavailable": Problem(503, authenticate, "Tokens cannot be verified at present.", 2),
+        # map_identity
+        "not_mapped": Problem(403, map_identity, "Your identity is not linked to an account of this site: ask the site to link it."),
+        "account_not_served": Problem(403, map_identity, "Your account is not one that this service may serve."),
+        "mapping_unavailable": Problem(503, map_identity, "Who you are here cannot be looked up at present.", 10),
+        "area_issuer": Problem(403, map_identity, "This storage area is not open to your token's issuer."),
+        # authorise
+        "outside_area": Problem(404, authorise, "There is no storage area at this path."),
+        "insufficient_scope": Problem(403, authorise, "The token's scopes do not allow this here."),
+        "read_only": Problem(403, authorise, "This storage area is read-only."),
+        "anonymous_read_only": Problem(401, authorise, "Without a token this storage area can only be read."),
+        "between_accounts": Problem(403, authorise, "Source and destination belong to different accounts: download and upload instead."),
+        # reach_worker
+        "not_allowed": Problem(503, reach_worker, "The account may not be reached at present.", 1),
+        "account_refused": Problem(403, reach_worker, "Your account is not one that this service may serve."),
+        "directory_unavailable": Problem(503, reach_worker, "The site's account directory does not answer.", 10),
+        "too_many_workers": Problem(503, reach_worker, "Too many accounts are active at present.", 5),
+        "worker_failed": Problem(503, reach_worker, "The process for your account could not be started.", 5),
+        "account_stuck": Problem(503, reach_worker, "The storage does not answer for your account.", 30),
+        "spawner_unavailable": Problem(503, reach_worker, "No process for your account can be started at present.", 2),
+        "worker_busy": Problem(503, reach_worker, "Too many requests of your account are open.", 1),
+        # exchange
+        "worker_lost": Problem(502, exchange, "The process for your account ended unexpectedly; nothing was stored."),
+        "worker_misbehaved": Problem(502, exchange, "The process for your account gave an answer that makes no sense."),
+        "worker_silent": Problem(504, exchange, "The storage did not answer in time."),
+        "body_too_short": Problem(400, exchange, "The body is shorter than announced; nothing was stored.", close=True),
+        "body_too_slow": Problem(408, exchange, "The body stopped coming; nothing was stored.", close=True),
+        "digest_mismatch": Problem(400, exchange, "The body does not match the digest that came with it; nothing was stored."),
+        "area_root_missing": Problem(403, exchange, "Your storage area does not exist: ask the site to create it."),
+        "area_root_refused": Problem(403, exchange, "Your account may not enter this storage area."),
+        "not_found": Problem(404, exchange, "There is nothing at this path."),
+        "permission_denied": Problem(403, exchange, "The file system does not allow this to your account (Permission denied)."),
+        "leaves_area": Problem(403, exchange, "A symbolic link leads out of the storage area."),
+        "not_a_file": Problem(403, exchange, "Only files and collections are served."),
+        "is_collection": Problem(405, exchange, "This is a collection."),
+        "is_file": Problem(409, exchange, "A part of the path is a file, not a collection."),
+        "already_exists": Problem(405, exchange, "There is something at this path already."),
+        "parent_missing": Problem(409, exchange, "The parent collection does not exist."),
+        "collection_not_empty": Problem(409, exchange, "The collection is not empty."),
+        "area_root_fixed": Problem(403, exchange, "The root of a storage area cannot be changed."),
+        "replace_not_in_scope": Problem(403, exchange, "The token allows to create, and there is a file at this path already."),
+        "cannot_replace": Problem(403, exchange, "The file cannot be replaced without changing what others rely on (owner, hard links)."),
+        "precondition_failed": Problem(412, exchange, "A condition of the request does not hold."),
+        "exists_no_overwrite": Problem(412, exchange, "The destination exists, and the request says not to overwrite."),
+        "same_resource": Problem(403, exchange, "Source and destination are the same, or one holds the other."),
+        "range_not_satisfiable": Problem(416, exchange, "The file does not have the range that was asked for."),
+        "depth_not_allowed": Problem(403, exchange, "Depth must be 0 or 1 here (propfind-finite-depth)."),
+        "bad_xml": Problem(400, exchange, "The request's body is not the XML that this method expects."),
+        "content_not_accepted": Problem(415, exchange, "This method takes no body of this kind."),
+        "partial_put_refused": Problem(501, exchange, "Content-Range is not supported with PUT."),
+        "no_space": Problem(507, exchange, "The storage is full."),
+        "quota_exceeded": Problem(507, exchange, "Your quota is used up."),
+        "file_too_large": Problem(413, exchange, "The file is larger than the storage can take."),
+        "name_too_long": Problem(414, exchange, "A name in the path is too long for the storage."),
+        "name_refused": Problem(400, exchange, "The storage does not take this name."),
+        "file_changed": Problem(409, exchange, "The file changed while it was being served."),
+        "busy": Problem(423, exchange, "The file is in use and cannot be changed at present."),
+        "storage_read_only": Problem(403, exchange, "The storage is mounted read-only."),
+        "storage_error": Problem(500, exchange, "The storage reported an error."),
+        "internal_error": Problem(500, exchange, "Something unexpected went wrong; the log has more under this request id."),
+    }
+
+
+PROBLEMS: dict[str, Problem] = _table()

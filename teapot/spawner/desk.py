@@ -1,0 +1,257 @@
+"""The closed table of what each peer may ask of the spawner; anything else ends that peer's socket.
+
+A request is answered from the rows and the list of live workers, or waits (bounded) for a worker that is being started. Rhymes with
+channel/spawner_messages.py.
+"""
+
+import logging
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from teapot.channel import control_messages as control
+from teapot.channel import packets
+from teapot.channel import spawner_messages as messages
+from teapot.channel.spawner_messages import Form
+from teapot.spawner.counts import Counts
+from teapot.spawner.rows import Rows
+from teapot.spawner.workers import State, Worker, Workers
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 4096  # asks of all gateways together
+RETRY_S = {"too_many_workers": 5, "account_stuck": 30, "directory_unavailable": 10}
+ABORT_S, LEAVE_S = 5.0, 5.0  # how long a worker may take to abort; to vanish after it closed its control socket
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    role: str
+    number: int
+    socket: socket.socket
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    gateway: int
+    number: int
+    account: str
+    deadline: float
+
+
+class Desk:
+    def __init__(self, maximum: int, patience_s: float, give_birth: Callable[[str], Worker]) -> None:
+        self.rows = Rows()
+        self.workers = Workers()
+        self.waiting: list[Ask] = []
+        self.peers: dict[tuple[str, int], Peer] = {}
+        self.counts = Counts()
+        self._maximum = maximum
+        self.patience_s = patience_s
+        self._give_birth = give_birth
+        self._table: dict[str, dict[int, Callable[[Peer, Form], None]]] = {
+            "authority": {messages.ALLOW: self._allow, messages.REVOKE: self._revoke, messages.RETIRE: self._retire},
+            "gateway": {messages.REACH: self._reach},
+            "observer": {messages.LIST: self._list},
+        }
+
+    # --- peers
+
+    def welcome(self, peer: Peer) -> None:
+        """A peer was started (anew). A new authority is told who is being served."""
+        self.peers[peer.role, peer.number] = peer
+        if peer.role == "authority":
+            for worker in self.workers:
+                if worker.state is State.SERVING:
+                    self._tell_started(worker, peer)
+
+    def farewell(self, peer: Peer) -> None:
+        """What a peer was entitled to, or entitled others to, goes with it."""
+        if self.peers.get((peer.role, peer.number)) is peer:
+            del self.peers[peer.role, peer.number]
+        if peer.role == "authority":
+            self.rows.drop_authority(peer.number)
+        if peer.role == "gateway":
+            self.rows.drop_gateway(peer.number)
+            self.waiting = [ask for ask in self.waiting if ask.gateway != peer.number]
+
+    def hear(self, peer: Peer) -> bool:
+        """Read and serve one message. False: nothing there. BadForm, OSError, EOFError: the peer is of no more use."""
+        try:
+            data = peer.socket.recv(messages.MAX_MESSAGE_BYTES + 1, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        if not data:
+            raise EOFError
+        table = self._table[peer.role]
+        form = messages.unpack(data, table)
+        table[form.kind](peer, form)
+        return True
+
+    # --- the authority's requests
+
+    def _allow(self, peer: Peer, form: Form) -> None:
+        until = self.rows.allow(form.number, form.name, form.until, peer.number)
+        worker = self.workers.usable(form.name)
+        if worker and form.number in worker.gateways:
+            self._tell(worker, control.Control(control.UNTIL, form.number, until))
+
+    def _revoke(self, peer: Peer, form: Form) -> None:
+        self.rows.drop_account(form.name)
+        for worker in self.workers:
+            if worker.serves(form.name):
+                self._dismiss(worker, control.ABORT)
+
+    def _retire(self, peer: Peer, form: Form) -> None:
+        worker = self.workers.usable(form.name)
+        if worker:
+            self._dismiss(worker, control.RETIRE)
+
+    # --- a gateway's request
+
+    def _reach(self, peer: Peer, form: Form) -> None:
+        ask = Ask(peer.number, form.number, form.name, time.monotonic() + self.patience_s)
+        if not self._permitted(ask):
+            self._refuse(ask, "not_allowed")
+        elif len(self.waiting) >= MAX_WAITING:
+            self._refuse(ask, "too_many_workers")
+        else:
+            self.waiting.append(ask)
+
+    def _permitted(self, ask: Ask) -> float | None:
+        """Until when; before a refusal, everything that the authority has already sent is read."""
+        until = self.rows.until(ask.gateway, ask.account, time.monotonic())
+        return until or (self._hear_authorities() and self.rows.until(ask.gateway, ask.account, time.monotonic())) or None
+
+    def _hear_authorities(self) -> bool:
+        """What goes wrong with an authority's socket here is met again, and dealt with, by the loop."""
+        heard = False
+        for peer in [peer for peer in self.peers.values() if peer.role == "authority"]:
+            try:
+                while self.hear(peer):
+                    heard = True
+            except (OSError, EOFError, messages.BadForm) as gone:
+                log.debug("authority %d: %s", peer.number, gone)
+                peer.socket.shutdown(socket.SHUT_RDWR)
+        return heard
+
+    def serve_waiting(self, now: float) -> None:
+        """Give channels to all whose worker serves, start workers for the others, refuse those that waited too long."""
+        asks, self.waiting = self.waiting, []
+        for ask in asks:
+            worker = self.workers.usable(ask.account)
+            if worker and worker.state is State.SERVING:
+                self._deliver(worker, ask)
+            elif ask.deadline <= now:
+                self._refuse(ask, _why_too_late(worker))
+            elif worker or self._start(ask):
+                self.waiting.append(ask)
+
+    def _start(self, ask: Ask) -> bool:
+        """True: a worker is being started, or there will be room for one soon. False: the ask was refused."""
+        if self.workers.stuck(ask.account) > 1:
+            self._refuse(ask, "account_stuck")
+            return False
+        if len(self.workers) < self._maximum:
+            self.workers.add(self._give_birth(ask.account))
+            return True
+        if self._make_room():
+            return True
+        self._refuse(ask, "too_many_workers")
+        return False
+
+    def _make_room(self) -> bool:
+        """At the maximum the longest idle worker goes; several may be needed, one at a time."""
+        if any(worker.state is State.LEAVING or worker.asked_to_leave for worker in self.workers):
+            return True
+        idle = self.workers.longest_idle()
+        if idle is None:
+            return False
+        idle.asked_to_leave = True
+        self._tell(idle, control.Control(control.LEAVE_IF_IDLE))
+        return True
+
+    def _deliver(self, worker: Worker, ask: Ask) -> None:
+        until = self._permitted(ask)
+        gateway = self.peers.get(("gateway", ask.gateway))
+        if until is None or gateway is None:
+            self._refuse(ask, "not_allowed")
+            return
+        ours, theirs = packets.pair()
+        with ours, theirs:
+            worker.idle_since = None
+            worker.gateways.add(ask.gateway)
+            self._tell(worker, control.Control(control.CHANNEL, ask.gateway, until), theirs.fileno())
+            self._answer(gateway, Form(messages.REACHED, ask.number), ours.fileno())
+
+    def refuse_all(self, account: str, reason: str) -> None:
+        asks, self.waiting = self.waiting, []
+        for ask in asks:
+            if ask.account == account:
+                self._refuse(ask, reason)
+            else:
+                self.waiting.append(ask)
+
+    def _refuse(self, ask: Ask, reason: str) -> None:
+        self.counts.refused[reason] += 1
+        log.log(logging.WARNING if reason == "not_allowed" else logging.INFO, "gateway %d, %s: %s", ask.gateway, ask.account, reason)
+        gateway = self.peers.get(("gateway", ask.gateway))
+        if gateway:
+            self._answer(gateway, Form(messages.REFUSED, ask.number, RETRY_S.get(reason, 1), reason))
+
+    # --- the observer's request
+
+    def _list(self, peer: Peer, form: Form) -> None:
+        self._answer(peer, Form(messages.LISTED, form.number, 0.0, self.counts.as_text(self.workers, len(self.rows))))
+
+    # --- telling
+
+    def started(self, worker: Worker) -> None:
+        self.counts.started += 1
+        self.counts.start_seconds += time.monotonic() - worker.started
+        for peer in self.peers.values():
+            if peer.role == "authority":
+                self._tell_started(worker, peer)
+
+    def _tell_started(self, worker: Worker, authority: Peer) -> None:
+        self._answer(authority, Form(messages.STARTED, worker.pid, 0.0, f"{worker.account}\0{worker.fingerprint}"))
+
+    def _dismiss(self, worker: Worker, kind: int) -> None:
+        """RETIRE: it finishes what is open. ABORT: it must be gone soon, or is killed."""
+        if worker.state in (State.STARTING, State.SERVING):
+            worker.move(State.LEAVING)
+        if kind == control.ABORT and worker.kill_at is None:
+            worker.kill_at = time.monotonic() + ABORT_S
+        self._tell(worker, control.Control(kind))
+
+    def retire_editions_before(self, edition: str) -> None:
+        for worker in self.workers:
+            if worker.edition != edition and worker.state in (State.STARTING, State.SERVING):
+                self._dismiss(worker, control.RETIRE)
+
+    def _tell(self, worker: Worker, what: control.Control, descriptor: int | None = None) -> None:
+        try:
+            control.send(worker.control, what, descriptor)
+        except OSError as gone:
+            self.lost(worker, str(gone))
+
+    def lost(self, worker: Worker, why: str) -> None:
+        """Its control socket is of no more use: whatever it was doing, it is to vanish."""
+        if worker.state in (State.STARTING, State.SERVING):
+            log.info("worker %d of %s: %s", worker.pid, worker.account, why)
+            worker.move(State.LEAVING)
+        if worker.kill_at is None:
+            worker.kill_at = time.monotonic() + LEAVE_S
+
+    def _answer(self, peer: Peer, form: Form, descriptor: int | None = None) -> None:
+        try:
+            messages.send(peer.socket, form, descriptor)
+        except OSError as gone:
+            log.warning("%s %d does not read: %s", peer.role, peer.number, gone)
+
+
+def _why_too_late(worker: Worker | None) -> str:
+    if worker is None:
+        return "too_many_workers"
+    return "worker_failed" if worker.uid >= 0 else "directory_unavailable"
