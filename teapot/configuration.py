@@ -21,7 +21,7 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the configuration file; a key that it does not name is refused."""
 
 
-class Server(Section, kw_only=True):
+class Server(Section, frozen=True, kw_only=True):
     public_url: str  # scheme, host and port that clients use; audiences and Destination checks follow from it
     listen: tuple[str, ...] = ("[::]:8443",)
     tls_certificate: str = ""
@@ -41,18 +41,18 @@ class Server(Section, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Trust(Section, kw_only=True):
+class Trust(Section, frozen=True, kw_only=True):
     ca: str = "system"
     ca_directories: tuple[str, ...] = ()
     private_peers: tuple[str, ...] = ()
 
 
-class Outbound(Section, kw_only=True):
+class Outbound(Section, frozen=True, kw_only=True):
     proxy: str = ""
     timeout_s: Seconds = 10.0
 
 
-class Issuer(Section, kw_only=True):
+class Issuer(Section, frozen=True, kw_only=True):
     url: str
     profile: Literal["wlcg", "identity"] = "identity"
     base_path: str = "/"
@@ -60,22 +60,22 @@ class Issuer(Section, kw_only=True):
     audience_required: bool = True
 
 
-class MappingFile(Section, kw_only=True):
+class MappingFile(Section, frozen=True, kw_only=True):
     path: str
 
 
-class MappingClaim(Section, kw_only=True):
+class MappingClaim(Section, frozen=True, kw_only=True):
     claim: str
     issuers: tuple[str, ...]
 
 
-class Mapping(Section, kw_only=True):
+class Mapping(Section, frozen=True, kw_only=True):
     methods: tuple[Literal["file", "claim"], ...] = ("file", "claim")
     file: MappingFile | None = None
     claim: tuple[MappingClaim, ...] = ()
 
 
-class Accounts(Section, kw_only=True):
+class Accounts(Section, frozen=True, kw_only=True):
     minimum_uid: Positive = 1000
     minimum_gid: Positive = 1
     denied: tuple[str, ...] = ("root", "nobody")
@@ -84,7 +84,7 @@ class Accounts(Section, kw_only=True):
     recheck_s: Seconds = 30.0  # how often groups and shells of accounts with a live worker are looked up again
 
 
-class StorageArea(Section, kw_only=True):
+class StorageArea(Section, frozen=True, kw_only=True):
     name: Name
     path: str
     root: str
@@ -100,7 +100,7 @@ class StorageArea(Section, kw_only=True):
     checksums: tuple[Literal["adler32"], ...] = ("adler32",)
 
 
-class Worker(Section, kw_only=True):
+class Worker(Section, frozen=True, kw_only=True):
     idle_timeout_s: Seconds = 600.0
     maximum: Positive = 500
     start_timeout_s: Seconds = 10.0
@@ -110,7 +110,7 @@ class Worker(Section, kw_only=True):
     memory_bytes: Positive = 1 << 30
 
 
-class Configuration(Section, kw_only=True):
+class Configuration(Section, frozen=True, kw_only=True):
     server: Server
     trust: Trust = field(default_factory=Trust)
     outbound: Outbound = field(default_factory=Outbound)

@@ -1,17 +1,17 @@
 """The closed table of what may be asked of the spawner, and by whom. Fixed forms, read with struct, nothing to parse.
 
-    kind (1 byte) | number (4 bytes) | until (8 bytes, double, CLOCK_MONOTONIC) | name (the rest, at most 255 bytes)
+kind (1 byte) | number (4 bytes) | until (8 bytes, double, CLOCK_MONOTONIC) | name (the rest, at most 255 bytes)
 
-    from       kind      number            until      name        meaning
-    authority  ALLOW     gateway           deadline   account     this gateway may reach the account until then
-    authority  REVOKE    0                 0          account     end its worker now, running transfers too; drop its rows
-    authority  RETIRE    0                 0          account     end its worker when its open requests are done
-    gateway    REACH     the gateway's ask 0          account     a channel to that account's worker, please
-    observer   LIST      the observer's ask 0         -           what have you counted?
-    to gateway REACHED   ask               0          -           carries the channel
-    to gateway REFUSED   ask               retry (s)  reason      one of REASONS
-    to authority STARTED worker's pid      0          account, NUL, fingerprint of its ids (see fingerprint)
-    to observer LISTED   ask               0          counters, as "name=value" separated by blanks
+from       kind      number            until      name        meaning
+authority  ALLOW     gateway           deadline   account     this gateway may reach the account until then
+authority  REVOKE    0                 0          account     end its worker now, running transfers too; drop its rows
+authority  RETIRE    0                 0          account     end its worker when its open requests are done
+gateway    REACH     the gateway's ask 0          account     a channel to that account's worker, please
+observer   LIST      the observer's ask 0         -           what have you counted?
+to gateway REACHED   ask               0          -           carries the channel
+to gateway REFUSED   ask               retry (s)  reason      one of REASONS
+to authority STARTED worker's pid      0          account, NUL, fingerprint of its ids (see fingerprint)
+to observer LISTED   ask               0          counters, as "name=value" separated by blanks
 """
 
 import hashlib

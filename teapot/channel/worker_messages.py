@@ -98,10 +98,25 @@ FromWorker = Hello | Answer | Continue | End | NotServed
 
 # Request fields that a worker needs; everything else, and above all Authorization, stays in the gateway.
 REQUEST_FIELDS = frozenset(
-    (
-        "content-type content-range depth digest if if-match if-modified-since if-none-match if-range "
-        "if-unmodified-since overwrite range repr-digest timeout want-digest want-repr-digest x-oc-mtime"
-    ).split()
+    [
+        "content-type",
+        "content-range",
+        "depth",
+        "digest",
+        "if",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "overwrite",
+        "range",
+        "repr-digest",
+        "timeout",
+        "want-digest",
+        "want-repr-digest",
+        "x-oc-mtime",
+    ]
 )
 
 # Answer fields that a worker may set; Content-Length, Date, Server, Connection and the request id are the gateway's.

@@ -7,7 +7,7 @@ and only then try to return to root, which must fail. A step that fails raises C
 
 import ctypes
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 CAP_KILL, CAP_SETGID, CAP_SETUID = 5, 6, 7
 SPAWNER_CAPABILITIES = (CAP_KILL, CAP_SETGID, CAP_SETUID)
@@ -133,7 +133,7 @@ def _prove_capabilities(capabilities: Iterable[int]) -> None:
 
 
 def _prove_no_way_back() -> None:
-    attempts = (
+    attempts: tuple[Callable[[], None], ...] = (
         lambda: os.setuid(0),
         lambda: os.setgid(0),
         lambda: os.setresuid(0, 0, 0),

@@ -39,9 +39,9 @@ class Child:
             packets.send(self.master, what, descriptors=(descriptor,))
         except (BlockingIOError, packets.PeerGone) as gone:
             log.error("%s does not listen to the master: %s", self.title, gone or "its queue is full")
-            self.signal(signal.SIGKILL)
+            self.kill(signal.SIGKILL)
 
-    def signal(self, number: signal.Signals) -> None:
+    def kill(self, number: signal.Signals) -> None:
         try:
             os.kill(self.pid, number)
         except ProcessLookupError:
@@ -50,10 +50,12 @@ class Child:
     def end(self, how: signal.Signals, within_s: float | None) -> None:
         self.leaving, self.end_at = True, None
         self.kill_at = None if within_s is None else time.monotonic() + within_s
-        self.signal(how)
+        self.kill(how)
 
 
-def execute(role: str, begin: start.Start, identity: Identity | None, keep: Iterable[int], capabilities: tuple[int, ...] = ()) -> int:
+def execute(
+    role: str, begin: start.Start, identity: Identity | None, keep: Iterable[int], capabilities: tuple[int, ...] = ()
+) -> int:
     """Fork and execute a role; returns its pid. `keep`: descriptors that it inherits beside its Start and its master socket.
 
     identity None: single-account mode, no change of account.

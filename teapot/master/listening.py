@@ -13,7 +13,7 @@ class CannotListen(Exception):
 
 
 def parse(address: str) -> tuple[str, int]:
-    """"[::]:8443" or "127.0.0.1:8444" as host and port; the form was checked with the configuration."""
+    """ "[::]:8443" or "127.0.0.1:8444" as host and port; the form was checked with the configuration."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
 

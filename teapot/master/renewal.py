@@ -6,14 +6,15 @@ pass `teapot check` (run with the new software) changes nothing.
 
 import logging
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from teapot.channel import packets, start
+from teapot.channel import start
 from teapot.kernel import memfd
 from teapot.master import children, tls_files
 from teapot.master.children import Child
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHECK_S = 30.0
+K = TypeVar("K")
 
 
 class _Kept(msgspec.Struct):
@@ -97,5 +99,5 @@ def _descriptors(kept: _Kept) -> set[int]:
     return {*listeners, *kept.admin.values(), *kept.passed, *(child[4] for child in kept.children)}
 
 
-def _sockets(descriptors):  # type: ignore[no-untyped-def]
-    return {key: packets.socket.socket(fileno=descriptor) for key, descriptor in descriptors.items()}
+def _sockets(descriptors: dict[K, int]) -> dict[K, socket.socket]:
+    return {key: socket.socket(fileno=descriptor) for key, descriptor in descriptors.items()}

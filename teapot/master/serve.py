@@ -14,8 +14,8 @@ from pathlib import Path
 from teapot.configuration import Configuration
 from teapot.kernel import process
 from teapot.master import listening, renewal, service_accounts, tls_files
-from teapot.master.service_accounts import CannotServe
 from teapot.master.service import Service
+from teapot.master.service_accounts import CannotServe
 from teapot.master.settings import Settings
 
 log = logging.getLogger(__name__)

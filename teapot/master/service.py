@@ -135,7 +135,7 @@ class Service:
             if child.kill_at is not None and child.kill_at <= now:
                 log.error("%s does not end: killing it", child.title)
                 child.kill_at = None
-                child.signal(signal.SIGKILL)
+                child.kill(signal.SIGKILL)
         if ("spawner", 0) in self._due:
             self._start_anew(now)
         else:
@@ -182,7 +182,7 @@ class Service:
             now = time.monotonic()
             for child in self._of(*roles):
                 if child.kill_at is not None and child.kill_at <= now:
-                    child.signal(signal.SIGKILL)
+                    child.kill(signal.SIGKILL)
 
     # --- renewing
 

@@ -62,7 +62,12 @@ def refuse_unreadable_software(found: Identities) -> None:
     """An interpreter or a package below somebody's private home cannot be executed by the service accounts: say so by name."""
     if found.single_account:
         return
-    paths = [os.path.realpath(sys.executable), sys.executable, os.path.dirname(teapot.__file__), os.path.dirname(msgspec.__file__)]
+    paths = [
+        os.path.realpath(sys.executable),
+        sys.executable,
+        os.path.dirname(teapot.__file__),
+        os.path.dirname(msgspec.__file__),
+    ]
     for identity in found.of_role.values():
         hindrance = _asked_as(identity, lambda: _first_unreadable(paths))
         if hindrance:

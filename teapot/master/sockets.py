@@ -1,6 +1,5 @@
 """The listening sockets of the service: one per gateway slot and address, and the observer's. They outlive the processes that accept."""
 
-import contextlib
 import socket
 
 from teapot.master import listening
@@ -54,11 +53,8 @@ class Sockets:
 
 
 def _adapt(open_now: dict[str, socket.socket], wanted: tuple[str, ...], *, shared: bool) -> None:
-    with contextlib.ExitStack() as undo:
-        for address in wanted:
-            if address not in open_now:
-                open_now[address] = listening.listen(address, shared=shared)
-                undo.callback(lambda gone=address: open_now.pop(gone).close())
-        undo.pop_all()
+    for address in wanted:
+        if address not in open_now:
+            open_now[address] = listening.listen(address, shared=shared)
     for address in [address for address in open_now if address not in wanted]:
         open_now.pop(address).close()

@@ -3,6 +3,7 @@
 A row dies at its time, with its gateway, and with the authority that made it. Pure: no socket, no clock of its own.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -48,5 +49,5 @@ class Rows:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def _keep(self, stays) -> None:  # type: ignore[no-untyped-def]
+    def _keep(self, stays: Callable[[tuple[int, str], Row], bool]) -> None:
         self._rows = {key: row for key, row in self._rows.items() if stays(key, row)}

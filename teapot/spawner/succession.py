@@ -119,5 +119,3 @@ def _socket(descriptor: int) -> socket.socket:
 def _descriptors(spawner: "Spawner") -> list[int]:
     peers = [peer.socket.fileno() for peer in spawner.desk.peers.values()]
     return peers + [worker.control.fileno() for worker in spawner.desk.workers]
-
-
