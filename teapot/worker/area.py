@@ -102,8 +102,9 @@ class Area:
 
 def make_directory(place: Place, umask: int) -> None:
     """As mkdir(1) with the area's umask: a default ACL of the parent takes the umask's place, a setgid bit is passed on."""
+    os.umask(umask)  # of this thread only (see threads.py)
     try:
-        os.mkdir(place.name, mode=0o777 & ~umask, dir_fd=place.directory)
+        os.mkdir(place.name, dir_fd=place.directory)
     except FileExistsError:
         raise
     except OSError as error:

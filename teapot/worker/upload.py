@@ -101,25 +101,20 @@ class Upload:
     def _inspect(self, old: os.stat_result | None) -> None:
         if old is not None and is_collection(old):
             raise Refusal("is_collection")
-        self._terms.precondition(self._followed(old))
+        self._terms.precondition(old)
         if old is not None and not self._terms.may_replace:
             raise Refusal("replace_not_in_scope")
         replace.inspect(self._place, old, self._area)
 
-    def _followed(self, old: os.stat_result | None) -> os.stat_result | None:
-        return old
-
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_CLOEXEC
-        mask = os.umask(self._area.umask)
+        os.umask(self._area.umask)  # of this thread (see threads.py); a default ACL takes its place
         try:
             return os.open(".", flags | os.O_TMPFILE, 0o666, dir_fd=self._place.directory)
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
                 raise refusal_of(error) from error
             return self._open_hidden(flags)
-        finally:
-            os.umask(mask)
 
     def _open_hidden(self, flags: int) -> int:
         name = b".teapot-" + secrets.token_hex(12).encode()

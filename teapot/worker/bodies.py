@@ -1,0 +1,129 @@
+"""The two directions of the pump: a body that is sent from files and generated pieces, and one that is received into an upload."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from teapot.worker.pump import PIECE, Pump
+from teapot.worker.refusal import Refusal, refusal_of
+from teapot.worker.upload import Upload
+
+
+class Piece(NamedTuple):
+    """A part of an open file."""
+
+    offset: int
+    length: int
+
+
+class Body:
+    """What an answer consists of: pieces of one file, bytes, or both in turn. Owns the file's descriptor."""
+
+    def __init__(self, parts: Iterator[Piece | bytes], length: int | None, descriptor: int = -1) -> None:
+        self.parts = parts
+        self.length = length
+        self.descriptor = descriptor
+
+    def close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def read_all(self) -> bytes:
+        """For small bodies."""
+        with_files = (os.pread(self.descriptor, part.length, part.offset) if isinstance(part, Piece) else part for part in self.parts)
+        return b"".join(with_files)
+
+
+Ended = Callable[[int, bool, str], None]  # bytes moved, complete, detail
+
+
+class Sending:
+    def __init__(self, pump: Pump, stream: socket.socket, body: Body, ended: Ended) -> None:
+        self._pump, self._stream, self._body, self._ended = pump, stream, body, ended
+        self._part: Piece | memoryview | None = None
+        self._sent = 0
+        self.cancelled = False
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def step(self) -> bool:
+        try:
+            return self._step()
+        except BlockingIOError:
+            return True
+        except Refusal as refusal:
+            self._end(False, refusal.detail or refusal.problem)
+        except OSError as error:
+            self._end(False, str(error))
+        return False
+
+    def _step(self) -> bool:
+        if self.cancelled:
+            self._end(False, "cancelled")
+            return False
+        if not self._part:
+            following = next(self._body.parts, None)
+            if following is None:
+                self._end(True, "")
+                return False
+            self._part = memoryview(following) if isinstance(following, bytes) else following
+        return self._send_piece() if isinstance(self._part, Piece) else self._send_bytes(self._part)
+
+    def _send_piece(self) -> bool:
+        offset, left = self._part  # type: ignore[misc]
+        moved = os.sendfile(self._stream.fileno(), self._body.descriptor, offset, min(left, PIECE)) if left else 0
+        if left and not moved:
+            self._end(False, "the file was truncated while it was sent")
+            return False
+        self._sent += moved
+        self._part = Piece(offset + moved, left - moved) if left > moved else None
+        return True
+
+    def _send_bytes(self, data: memoryview) -> bool:
+        moved = self._stream.send(data)
+        self._sent += moved
+        self._part = data[moved:] if moved < len(data) else None
+        return True
+
+    def _end(self, complete: bool, detail: str) -> None:
+        self._pump.forget(self._stream.fileno())
+        self._stream.close()
+        self._body.close()
+        self._ended(self._sent, complete, detail)
+
+
+class Receiving:
+    """Reads a stream into an upload until as many bytes have come as the end-of-body message says."""
+
+    def __init__(self, pump: Pump, stream: socket.socket, upload: Upload, ended: Callable[[Refusal | None], None]) -> None:
+        self._pump, self._stream, self._upload, self._ended = pump, stream, upload, ended
+        self.announced: int | None = None  # by the end-of-body message
+        self.cancelled = False
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def step(self) -> bool:
+        try:
+            data = self._stream.recv(PIECE)
+            if data:
+                self._upload.write(memoryview(data))
+                return True
+        except BlockingIOError:
+            return True
+        except Refusal as refusal:
+            self._end(refusal)
+            return False
+        except OSError as error:
+            self._end(refusal_of(error))
+            return False
+        self._end(None)
+        return False
+
+    def _end(self, refusal: Refusal | None) -> None:
+        self._pump.forget(self._stream.fileno())
+        self._stream.close()
+        self._ended(refusal)
