@@ -51,7 +51,7 @@ class Area:
         """Refusal as the kernel refuses."""
         _check(path)
         try:
-            return open_beneath(self.root, path, flags | SAFELY)
+            return open_beneath(self.root, path, flags if flags & os.O_PATH else flags | SAFELY)
         except OSError as error:
             raise refusal_of(error) from error
 

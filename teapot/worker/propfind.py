@@ -92,7 +92,7 @@ def _pieces(area: Area, path: bytes, itself: Resource, listed: bool, wanted: Wan
         if listed:
             with os.scandir(descriptor) as members:
                 for member in members:
-                    piece.append(_member(here, member, wanted))
+                    piece.append(_member(area, path, here, member, wanted))
                     if len(piece) >= _MEMBERS_A_PIECE:
                         yield "".join(piece).encode()
                         piece = []
@@ -102,12 +102,12 @@ def _pieces(area: Area, path: bytes, itself: Resource, listed: bool, wanted: Wan
         os.close(descriptor)
 
 
-def _member(here: str, member: os.DirEntry[str], wanted: Wanted) -> str:
-    """Files and collections; a symbolic link is told as what it points to only by asking for itself."""
+def _member(area: Area, path: bytes, here: str, member: os.DirEntry[str], wanted: Wanted) -> str:
+    """Files and collections; a symbolic link as what it points to, if that is inside the area."""
     name = os.fsencode(member.name)
     try:
-        status = member.stat(follow_symlinks=False)
-    except OSError:  # gone meanwhile, or not ours to see
+        status = area.status(path + b"/" + name if path else name) if member.is_symlink() else member.stat(follow_symlinks=False)
+    except (OSError, Refusal):  # gone meanwhile, or not ours to see
         return ""
     if not (is_file(status) or is_collection(status)):
         return ""

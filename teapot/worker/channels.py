@@ -1,0 +1,347 @@
+"""The channels to the gateways: threads that wait for requests, carry them out, and hand large bodies to the pump.
+
+Whoever takes a message sees to it that another thread waits on that channel, up to a bound: a file that hangs blocks its own thread.
+After its deadline, or when the worker leaves, a channel takes no new request (NotServed: nothing was done) but lets open ones finish.
+"""
+
+import contextlib
+import itertools
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from teapot.channel import packets
+from teapot.channel.worker_messages import (
+    CHANNEL_VERSION,
+    MAX_UNANSWERED,
+    Answer,
+    Cancel,
+    Continue,
+    End,
+    EndOfBody,
+    Hello,
+    NotServed,
+    Request,
+    SendBody,
+    ToWorker,
+)
+from teapot.worker import dispatch, threads
+from teapot.worker.bodies import Body, Piece, Receiving, Sending
+from teapot.worker.dispatch import Office
+from teapot.worker.pump import Pump
+from teapot.worker.reading import RangeRefusal, Reply
+from teapot.worker.refusal import Refusal, refusal_of
+from teapot.worker.upload import Upload
+
+_THREADS_A_CHANNEL = 16
+_SEND_PATIENCE_S = 30.0  # a gateway that reads no answers for so long has lost its channel
+_MAX_DETAIL = 500
+
+
+@dataclass(eq=False)
+class Exchange:
+    """A request that is not answered yet, or whose body is still moving."""
+
+    request: Request
+    body: Body | None = None  # of the answer, until its stream comes
+    sending: Sending | None = None
+    receiving: Receiving | None = None
+    upload: Upload | None = None
+    announced: int | None = None  # bytes of the request's body, by the end-of-body message
+    drained: bool = False  # the stream of the request's body has ended
+
+
+class Traffic:
+    """How many requests are open in the whole worker, and since when there are none."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.open = 0
+        self.idle_since = time.monotonic()
+        self.leaving = False
+
+    def change(self, by: int) -> None:
+        with self._lock:
+            self.open += by
+            if self.open == 0:
+                self.idle_since = time.monotonic()
+
+    def leave_if_idle(self) -> bool:
+        """From now on nothing is begun, if nothing is open."""
+        with self._lock:
+            self.leaving = self.leaving or self.open == 0
+            return self.leaving and self.open == 0
+
+    def leave(self) -> None:
+        self.leaving = True
+
+
+class Channel:
+    def __init__(self, end: socket.socket, until: float, office: Office, pump: Pump, traffic: Traffic, software: str) -> None:
+        self.until = until
+        self.closed = False
+        self._end, self._office, self._pump, self._traffic = end, office, pump, traffic
+        self._exchanges: dict[int, Exchange] = {}
+        self._lock = threading.Lock()
+        self._threads, self._waiting = 0, 0
+        self._receiver = packets.Receiver[ToWorker](ToWorker)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(_SEND_PATIENCE_S))
+        self._send(Hello(CHANNEL_VERSION, software))
+
+    def open_exchanges(self) -> int:
+        return len(self._exchanges)
+
+    def start(self) -> None:
+        with self._lock:
+            self._threads, self._waiting = 1, 1
+        threads.start(self._work)
+
+    def stop_reading(self) -> None:
+        """What is sent from now on fails at the sender; what is queued is still read."""
+        with contextlib.suppress(OSError):
+            self._end.shutdown(socket.SHUT_RD)
+
+    # --- the threads
+
+    def _work(self) -> None:
+        try:
+            while self._turn():
+                pass
+        finally:
+            with self._lock:
+                self._threads -= 1
+                self._waiting -= 1
+
+    def _turn(self) -> bool:
+        try:
+            packet = self._receiver.receive(self._end, expected_descriptors=1)
+        except (packets.ChannelError, OSError):
+            self._break()
+            return False
+        with self._lock:
+            self._waiting -= 1
+            another = self._waiting == 0 and self._threads < _THREADS_A_CHANNEL
+            if another:
+                self._threads += 1
+                self._waiting += 1
+        if another:
+            threads.start(self._work)
+        self._take(packet)
+        with self._lock:
+            self._waiting += 1
+        return not self.closed
+
+    def _take(self, packet: packets.Packet[ToWorker]) -> None:
+        stream = packet.descriptors[0] if packet.descriptors else -1
+        try:
+            message = packet.message
+            if isinstance(message, Request):
+                stream = self._request(message, packet.body, stream)
+            elif isinstance(message, SendBody):
+                stream = self._send_body(message.id, stream)
+            elif isinstance(message, EndOfBody):
+                self._end_of_body(message)
+            elif isinstance(message, Cancel):
+                self._cancel(message.id)
+            elif isinstance(message, Hello) and message.version != CHANNEL_VERSION:
+                self._break()
+        finally:
+            if stream >= 0:
+                os.close(stream)
+
+    # --- a request
+
+    def _request(self, request: Request, body: bytes, stream: int) -> int:
+        """Returns the descriptor if it was not used."""
+        if self._traffic.leaving or time.monotonic() >= self.until or len(self._exchanges) >= 2 * MAX_UNANSWERED:
+            self._send(NotServed(request.id))
+            return stream
+        self._traffic.change(+1)
+        exchange = self._exchanges[request.id] = Exchange(request)
+        try:
+            if request.streamed:
+                self._receive_body(exchange, stream)
+                return -1
+            self._reply(exchange, dispatch.carry_out(self._office, request, body))
+        except Refusal as refusal:
+            self._refuse(exchange, refusal)
+        except OSError as error:
+            self._refuse(exchange, refusal_of(error))
+        except MemoryError as error:
+            self._refuse(exchange, Refusal("internal_error", f"out of memory: {error}"))
+        except Exception as error:  # a fault of ours must neither end the worker nor leave the client waiting
+            self._refuse(exchange, Refusal("internal_error", f"{type(error).__name__}: {error}"))
+        return stream
+
+    def _reply(self, exchange: Exchange, reply: Reply) -> None:
+        request, body = exchange.request, reply.body
+        if body is None:
+            self._send(Answer(request.id, reply.status, reply.fields, length=reply.length))
+            self._forget(exchange)
+        elif (content := _read_small(body)) is not None:
+            self._send(Answer(request.id, reply.status, reply.fields, length=len(content)), content)
+            self._forget(exchange)
+        else:
+            exchange.body = body
+            self._send(Answer(request.id, reply.status, reply.fields, streamed=True, length=body.length))
+
+    def _refuse(self, exchange: Exchange, refusal: Refusal) -> None:
+        fields = refusal.fields if isinstance(refusal, RangeRefusal) else []
+        detail = refusal.detail[:_MAX_DETAIL]
+        self._send(Answer(exchange.request.id, 0, fields, problem=refusal.problem, detail=detail))
+        self._forget(exchange)
+
+    def _forget(self, exchange: Exchange) -> None:
+        if self._exchanges.pop(exchange.request.id, None) is not None:
+            self._traffic.change(-1)
+
+    # --- a body that is sent
+
+    def _send_body(self, number: int, stream: int) -> int:
+        exchange = self._exchanges.get(number)
+        if exchange is None or exchange.body is None or exchange.sending or stream < 0:
+            return stream
+        ended: Callable[[int, bool, str], None] = lambda moved, complete, detail: self._sent(exchange, moved, complete, detail)
+        exchange.sending = Sending(self._pump, _stream(stream), exchange.body, ended)
+        self._pump.add(exchange.sending, sends=True)
+        return -1
+
+    def _sent(self, exchange: Exchange, moved: int, complete: bool, detail: str) -> None:
+        self._send(End(exchange.request.id, moved, complete, detail[:_MAX_DETAIL]))
+        self._forget(exchange)
+
+    # --- a body that is received
+
+    def _receive_body(self, exchange: Exchange, stream: int) -> None:
+        end = _stream(stream)
+        try:
+            exchange.upload = dispatch.begin_upload(self._office, exchange.request)
+        except BaseException:
+            end.close()
+            raise
+        exchange.receiving = Receiving(self._pump, end, exchange.upload, lambda refusal: self._drained(exchange, refusal))
+        self._send(Continue(exchange.request.id))
+        self._pump.add(exchange.receiving, sends=False)
+
+    def _drained(self, exchange: Exchange, refusal: Refusal | None) -> None:
+        """The stream has ended, or cannot be taken any further."""
+        if refusal is not None:
+            self._give_up(exchange, refusal)
+            return
+        with self._lock:
+            exchange.drained = True
+            complete = exchange.announced is not None
+        if self.closed or (exchange.receiving and exchange.receiving.cancelled):
+            self._give_up(exchange, None)
+        elif complete:
+            self._commit(exchange)
+
+    def _end_of_body(self, message: EndOfBody) -> None:
+        exchange = self._exchanges.get(message.id)
+        if exchange is None or exchange.upload is None:
+            return
+        with self._lock:
+            repeated = exchange.announced is not None
+            exchange.announced = message.length
+            drained = exchange.drained and not repeated
+        if drained:
+            self._commit(exchange)
+
+    def _commit(self, exchange: Exchange) -> None:
+        assert exchange.upload is not None and exchange.announced is not None
+        try:
+            reply = dispatch.end_upload(exchange.request, exchange.upload, exchange.announced)
+        except Refusal as refusal:
+            self._give_up(exchange, refusal)
+        except Exception as error:
+            self._give_up(exchange, Refusal("internal_error", f"{type(error).__name__}: {error}"))
+        else:
+            self._reply(exchange, reply)
+
+    def _give_up(self, exchange: Exchange, refusal: Refusal | None) -> None:
+        if exchange.upload:
+            exchange.upload.abort()
+        if refusal is None:
+            self._forget(exchange)
+        else:
+            self._refuse(exchange, refusal)
+
+    # --- ends
+
+    def _cancel(self, number: int) -> None:
+        """The gateway has closed its end of the stream as well, so a transfer that waits is woken by that."""
+        exchange = self._exchanges.get(number)
+        if exchange is None:
+            return
+        if exchange.sending:
+            exchange.sending.cancelled = True
+        elif exchange.receiving:
+            with self._lock:
+                exchange.receiving.cancelled = True
+                drained = exchange.drained and exchange.announced is None
+            if drained:
+                self._give_up(exchange, None)
+        elif exchange.body:
+            exchange.body.close()
+            self._forget(exchange)
+
+    def abort(self) -> None:
+        """Cut every transfer; each finds that at its next step."""
+        self._break()
+
+    def _break(self) -> None:
+        """Nobody is at the other end, or it is not to be talked to: nothing that is open can be finished."""
+        with self._lock:
+            if self.closed:
+                return
+            self.closed = True
+        with contextlib.suppress(OSError):
+            self._end.shutdown(socket.SHUT_RDWR)
+        for number in list(self._exchanges):
+            self._cancel(number)
+
+    def _send(self, message: packets.msgspec.Struct, body: bytes = b"") -> None:
+        if self.closed:
+            return
+        try:
+            packets.send(self._end, message, body)
+        except (OSError, packets.PeerGone):
+            self._break()
+
+
+def _read_small(body: Body) -> bytes | None:
+    """The whole of a body that fits into a packet; None: it does not, and nothing of it is lost."""
+    if body.length is None:
+        return _read_generated(body)
+    if body.length > packets.MAX_BODY_BYTES:
+        return None
+    try:
+        content = body.read_all()
+    finally:
+        body.close()
+    if len(content) != body.length:
+        raise Refusal("file_changed", "truncated while it was read")
+    return content
+
+
+def _read_generated(body: Body) -> bytes | None:
+    begun: list[Piece | bytes] = []
+    for part in body.parts:
+        begun.append(part)
+        if sum(map(len, begun)) > packets.MAX_BODY_BYTES:
+            body.parts = itertools.chain(begun, body.parts)
+            return None
+    return b"".join(part for part in begun if isinstance(part, bytes))
+
+
+def _stream(descriptor: int) -> socket.socket:
+    stream = socket.socket(fileno=descriptor)
+    stream.setblocking(False)
+    return stream
+
+
+def _timeval(seconds: float) -> bytes:
+    return int(seconds).to_bytes(8, "little") + bytes(8)

@@ -1,0 +1,181 @@
+"""A worker's life: opens what it may serve, closes its cage, proves it, serves, and ends by itself when it is idle.
+
+Runs as the account that it serves, in a process that the spawner forked, with one descriptor: its control socket. It never sees a
+caller's token, listens to nobody else, and has no name in a file system.
+"""
+
+import contextlib
+import os
+import select
+import socket
+import time
+from typing import NoReturn
+
+from teapot.accounts import Account
+from teapot.channel import control_messages as control
+from teapot.configuration import StorageArea
+from teapot.configuration import Worker as Settings
+from teapot.worker import cage, threads
+from teapot.worker.area import Area, open_areas
+from teapot.worker.channels import Channel, Traffic
+from teapot.worker.dispatch import Office
+from teapot.worker.journal import Journal
+from teapot.worker.pump import Pump
+
+_TICK_S = 1.0
+_FINISH_S = 5.0  # once the spawner is gone, or wants us gone
+_DRAIN_S = 0.2  # for what was queued before the last channel was closed
+
+
+class Leave(Exception):
+    """The worker ends, now."""
+
+
+class Life:
+    def __init__(self, spawner: socket.socket, office: Office, software: str) -> None:
+        self._spawner, self._office, self._software = spawner, office, software
+        self._pump, self._traffic = Pump(), Traffic()
+        self._channels: list[tuple[int, Channel]] = []
+        self._told_idle: float | None = None
+        self._end_at: float | None = None  # what is open is cut then
+
+    def run(self) -> None:
+        poll = select.poll()
+        poll.register(self._spawner, select.POLLIN)
+        while True:
+            if poll.poll(self._pause_ms()):
+                self._hear(poll)
+            self._tick(time.monotonic())
+
+    def _pause_ms(self) -> int:
+        """Nothing to watch: sleep until the idle time is over, so that 500 idle workers cost nothing."""
+        if self._traffic.open or self._end_at or self._traffic.leaving or self._told_idle is None:
+            return int((_TICK_S if not self._traffic.leaving else 0.02) * 1000)
+        deadlines = [channel.until for _, channel in self._channels]
+        ends = [self._traffic.idle_since + self._office.settings.idle_timeout_s, *deadlines]
+        return max(20, int((min(ends) - time.monotonic()) * 1000) + 20)
+
+    def _hear(self, poll: "select.poll") -> None:
+        try:
+            received = control.receive(self._spawner, control.TO_WORKER)
+        except (OSError, control.BadControl):
+            received = None
+        if received is None:
+            poll.unregister(self._spawner)
+            self._leave(_FINISH_S)
+        else:
+            self._obey(*received)
+
+    def _obey(self, said: control.Control, descriptor: int | None) -> None:
+        if said.kind == control.CHANNEL and descriptor is not None:
+            self._open_channel(said.number, said.until, socket.socket(fileno=descriptor))
+        elif said.kind == control.UNTIL:
+            for channel in self._of(said.number):
+                channel.until = said.until
+        elif said.kind == control.CLOSE:
+            for channel in self._of(said.number):
+                channel.abort()
+        elif said.kind == control.RETIRE:
+            self._leave(None)
+        elif said.kind == control.ABORT:
+            self._leave(0.0)
+        elif said.kind == control.LEAVE_IF_IDLE and not self._traffic.leave_if_idle():
+            self._tell(control.Control(control.BUSY, self._traffic.open))
+
+    def _of(self, gateway: int) -> list[Channel]:
+        return [channel for number, channel in self._channels if number == gateway]
+
+    def _open_channel(self, gateway: int, until: float, end: socket.socket) -> None:
+        channel = Channel(end, until, self._office, self._pump, self._traffic, self._software)
+        self._channels.append((gateway, channel))
+        self._told_idle = None
+        channel.start()
+
+    # --- time
+
+    def _tick(self, now: float) -> None:
+        for gateway, channel in list(self._channels):
+            if channel.closed and not channel.open_exchanges():
+                self._channels.remove((gateway, channel))
+            elif channel.until <= now and not channel.open_exchanges():
+                channel.stop_reading()
+        if self._end_at is not None and self._end_at <= now:
+            self._cut()
+        if now - self._traffic.idle_since >= self._office.settings.idle_timeout_s:
+            self._traffic.leave_if_idle()
+        if self._traffic.leaving and not self._traffic.open:
+            self._depart()
+        self._tell_idleness()
+
+    def _tell_idleness(self) -> None:
+        """Once a second at most, and only when it has changed."""
+        if self._traffic.open:
+            if self._told_idle != 0.0:
+                self._told_idle = 0.0
+                self._tell(control.Control(control.BUSY, self._traffic.open))
+        elif self._told_idle != self._traffic.idle_since:
+            self._told_idle = self._traffic.idle_since
+            self._tell(control.Control(control.IDLE_SINCE, 0, self._told_idle))
+
+    def _tell(self, what: control.Control) -> None:
+        with contextlib.suppress(OSError):
+            control.send(self._spawner, what)
+
+    # --- ends
+
+    def _leave(self, within_s: float | None) -> None:
+        """Take nothing new. within_s: how long what is open may go on; None: as long as it takes."""
+        self._traffic.leave()
+        self._tell(control.Control(control.LEAVING))
+        if within_s is not None:
+            self._end_at = time.monotonic() + within_s
+
+    def _cut(self) -> NoReturn:
+        """Transfers find their channel closed at their next step, forget their uploads, and then it is over."""
+        for _, channel in self._channels:
+            channel.abort()
+        deadline = time.monotonic() + 1.0
+        while self._traffic.open and time.monotonic() < deadline:
+            time.sleep(0.01)
+        raise Leave
+
+    def _depart(self) -> NoReturn:
+        """Senders fail from here on; what they had queued before is answered with NotServed."""
+        for _, channel in self._channels:
+            channel.stop_reading()
+        self._tell(control.Control(control.LEAVING))
+        deadline = time.monotonic() + _DRAIN_S
+        while any(not channel.closed for _, channel in self._channels) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        raise Leave
+
+
+def main(spawner: socket.socket, account: Account, areas: tuple[StorageArea, ...], settings: Settings, software: str) -> NoReturn:
+    """Never returns. CageError and other exceptions before it serves are the caller's to report."""
+    opened = open_areas(areas, account)
+    spool = _spool(settings, account)
+    roots = [area.root for area in opened.values() if isinstance(area, Area)]
+    threads.own_umask()
+    cage.prove_descriptors([spawner.fileno(), *roots, *([spool] if spool is not None else [])])
+    abi = cage.close(roots, spool, open_files=settings.open_files, memory_bytes=settings.memory_bytes)
+    journal = Journal(spool)
+    journal.recover()
+    life = Life(spawner, Office(opened, journal, settings), software)
+    control.send(spawner, control.Control(control.READY, abi, text="" if abi else "this kernel has no Landlock"))
+    with contextlib.suppress(Leave):
+        life.run()
+    os._exit(0)
+
+
+def _spool(settings: Settings, account: Account) -> int | None:
+    """The account's folder in the spool, made on first use where the administrator has made the spool (mode 1733)."""
+    folder = os.path.join(settings.spool, account.name)
+    with contextlib.suppress(OSError):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        status = os.fstat(descriptor)
+        if status.st_uid == os.geteuid() and not status.st_mode & 0o077:
+            return descriptor
+        os.close(descriptor)
+    return None
