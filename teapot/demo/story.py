@@ -1,0 +1,105 @@
+"""What the demo shows: commands as anybody could type them, each printed, run, timed, and its outcome compared with what it should be."""
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from teapot.demo.service import DemoFailed
+from teapot.demo.site import AREA, Site
+
+_COMMAND_TIMEOUT_S = 30
+_PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+_BOLD, _DIM, _PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
+
+
+class Story:
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._sent = site.directory / "hello.txt"
+        self._received = site.directory / "received.txt"
+        self._url = f"{site.url}{AREA}/hello.txt"
+
+    def tell(self) -> None:
+        self._sent.write_text("This file went through Teapot.\n" * 1000)
+        self.without_token()
+        self.upload()
+        self.owner()
+        self.listing()
+        self.download()
+        self.delete()
+        self.processes()
+
+    def without_token(self) -> None:
+        heading("Without a token nobody gets in")
+        self._curl("401", self._url, token=False)
+
+    def upload(self) -> None:
+        heading("Upload")
+        self._curl("201", "-T", str(self._sent), self._url)
+
+    def owner(self) -> None:
+        heading("The file belongs to the account that the token's identity is mapped to")
+        show(["cat", str(self._site.directory / "users.map")])
+        show(["ls", "-ln", str(self._site.files)])
+        stored = self._site.files / "hello.txt"
+        show(["stat", "-c", "%n: owner %U (%u), group %G, mode %a", str(stored)])
+        if stored.stat().st_uid != os.getuid():
+            raise DemoFailed(f"{stored} belongs to uid {stored.stat().st_uid}")
+
+    def listing(self) -> None:
+        heading("List the collection (PROPFIND)")
+        text = self._curl("207", "-X", "PROPFIND", "-H", "Depth: 1", f"{self._site.url}{AREA}/")
+        if "hello.txt" not in text:
+            raise DemoFailed("The listing does not name the file.")
+
+    def download(self) -> None:
+        heading("Download, and compare with what was sent")
+        self._curl("200", "-o", str(self._received), self._url)
+        show(["cmp", str(self._sent), str(self._received)])
+        if self._sent.read_bytes() != self._received.read_bytes():
+            raise DemoFailed("What came back is not what was sent.")
+        print("the same")
+
+    def delete(self) -> None:
+        heading("Delete; afterwards there is nothing left")
+        self._curl("204", "-X", "DELETE", self._url)
+        self._curl("404", self._url)
+
+    def processes(self) -> None:
+        heading("The processes behind it")
+        show(["ps", "-C", "python3,python,teapot", "-o", "pid,user:16,args", "--no-headers"], only="teapot: ")
+
+    def _curl(self, expected: str, *arguments: str, token: bool = True) -> str:
+        command = ["curl", "-sS", "--cacert", str(self._site.ca)]
+        if any(name in os.environ for name in _PROXIES):
+            command += ["--noproxy", "localhost"]
+        if token:
+            command += ["-H", f"@{self._site.authorization}"]
+        text = show([*command, "-w", r"HTTP %{http_code} after %{time_total} s\n", *arguments])
+        if f"HTTP {expected} after" not in text:
+            raise DemoFailed(f"HTTP {expected} was expected.")
+        return text
+
+
+def heading(text: str) -> None:
+    print(f"\n{_BOLD}{text}{_PLAIN}", flush=True)
+
+
+def show(command: Sequence[str], only: str = "") -> str:
+    """Prints the command so that it can be repeated, its output, and how long it took. `only`: of its lines those that hold this."""
+    print(f"$ {shlex.join(command)}", flush=True)
+    began = time.monotonic()
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_COMMAND_TIMEOUT_S
+        )
+    except (OSError, subprocess.TimeoutExpired) as failed:
+        raise DemoFailed(f"{command[0]}: {failed}") from failed
+    took_ms = (time.monotonic() - began) * 1000
+    text = done.stdout.decode(errors="replace")
+    shown = [line for line in text.splitlines() if only in line]
+    print("\n".join([*shown, f"{_DIM}[{took_ms:.0f} ms]{_PLAIN}"]), flush=True)
+    return text

@@ -1,0 +1,1 @@
+"""The gateway: the only HTTP parser. Runs as teapot without capabilities; opens no file, connects to nobody, maps nobody."""

@@ -1,0 +1,157 @@
+"""Writes answers: heads in one piece, bodies as they come with back-pressure, and problems as RFC 9457 wants them.
+
+What is sent goes straight to the transport; aiohttp's handler loop gets a Done, which has nothing left to write.
+"""
+
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+
+from teapot.channel.problems import PROBLEMS
+from teapot.gateway.failure import Failure
+
+Fields = list[tuple[bytes, bytes]]
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+_NO_BODY = (204, 304)
+_CHALLENGE = 'Bearer realm="teapot"'
+
+
+class Done:
+    """Stands for an answer that is on its way already."""
+
+    def __init__(self, keep_alive: bool) -> None:
+        self.keep_alive = keep_alive
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        pass
+
+    async def write_eof(self) -> None:
+        pass
+
+
+class Reply:
+    """The answer to one request, on its connection."""
+
+    def __init__(self, request: web.BaseRequest, request_id: str, closing: bool) -> None:
+        self._request = request
+        self._id = request_id.encode()
+        self.keep_alive = request.keep_alive and not closing
+        self.begun = False
+        self.status, self.sent = 0, 0
+        self._chunked = False
+
+    def head(self, status: int, fields: Fields, length: int | None, body: bytes = b"") -> None:
+        """Send the head, and with it a body that is at hand. length None: the body's end is told in chunks, or by closing."""
+        lines = [b"HTTP/1.1 %d %b" % (status, _REASONS.get(status, b"Unknown"))]
+        lines += [b"%b: %b" % field for field in fields]
+        if length is not None and status not in _NO_BODY:
+            lines.append(b"content-length: %d" % length)
+        elif status not in _NO_BODY and self._request.method != "HEAD":
+            self._chunked = self._request.version >= (1, 1)
+            self.keep_alive = self.keep_alive and self._chunked
+            lines += [b"transfer-encoding: chunked"] if self._chunked else []
+        lines.append(_common(int(time.time())) + self._id)
+        if not self.keep_alive:
+            lines.append(b"connection: close")
+        elif self._request.version == (1, 0):
+            lines.append(b"connection: keep-alive")
+        self.begun, self.status = True, status
+        self.sent += len(body)
+        self._write(b"\r\n".join((*lines, b"", body)))
+
+    async def piece(self, data: bytes) -> None:
+        self.sent += len(data)
+        if self._chunked:
+            self._write(b"%x\r\n" % len(data))
+            self._write(data)
+            self._write(b"\r\n")
+        else:
+            self._write(data)
+        await self.drain()
+
+    async def end(self) -> Done:
+        """The body is complete."""
+        if self._chunked:
+            self._write(b"0\r\n\r\n")
+        await self.drain()
+        return Done(self.keep_alive)
+
+    async def drain(self) -> None:
+        """Wait until the client has taken enough of what was written."""
+        await self._request.protocol._drain_helper()
+
+    def cut(self) -> Done:
+        """The body cannot be completed: the client must see that it is cut off."""
+        transport = self._request.transport
+        if transport is not None:
+            transport.abort()
+        self.keep_alive = False
+        return Done(False)
+
+    def interim(self) -> None:
+        """100 Continue, to who waits for it."""
+        self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    async def problem(self, failure: Failure) -> Done:
+        problem = failure.problem
+        if problem.close or not self._request.content.is_eof():
+            self.keep_alive = False
+        body = problem_body(failure.code, self._id.decode())
+        fields = [*failure.fields, (b"content-type", b"application/problem+json")]
+        if problem.retry_after_s:
+            fields.append((b"retry-after", b"%d" % problem.retry_after_s))
+        if challenge := _challenge(failure.code):
+            fields.append((b"www-authenticate", challenge.encode()))
+        if failure.code == "method_not_allowed":
+            fields.append((b"allow", b"OPTIONS,GET,HEAD,PUT,DELETE,MKCOL,MOVE,COPY,PROPFIND"))
+        self.head(problem.status, fields, len(body), b"" if self._request.method == "HEAD" else body)
+        return await self.end()
+
+    def _write(self, data: bytes) -> None:
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has gone")
+        transport.write(data)
+
+
+def problem_body(code: str, request_id: str) -> bytes:
+    problem = PROBLEMS[code]
+    return msgspec.json.encode(
+        {
+            "type": f"urn:teapot:problem:{code}",
+            "title": problem.sentence,
+            "status": problem.status,
+            "code": code,
+            "step": problem.step,
+            "request_id": request_id,
+        }
+    )
+
+
+def _challenge(code: str) -> str:
+    """RFC 6750, section 3: no error is named to who has sent no token."""
+    problem = PROBLEMS[code]
+    if code == "insufficient_scope":
+        return f'{_CHALLENGE}, error="insufficient_scope"'
+    if problem.status != 401:
+        return ""
+    if code in ("token_missing", "anonymous_read_only"):
+        return _CHALLENGE
+    return f'{_CHALLENGE}, error="invalid_token", error_description="{problem.sentence}"'.replace("'", "")
+
+
+_cached = (0, b"")
+
+
+def _common(now: int) -> bytes:
+    """The fields of every answer, up to the request id's value; made once a second."""
+    global _cached
+    if _cached[0] != now:
+        date = formatdate(now, usegmt=True).encode()
+        _cached = now, b"date: %b\r\nserver: teapot\r\nx-content-type-options: nosniff\r\nx-request-id: " % date
+    return _cached[1]
+
+

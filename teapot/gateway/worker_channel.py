@@ -1,0 +1,207 @@
+"""A channel to one account's worker. Whatever comes from it is hostile until it has been checked here.
+
+Bounded messages (channel/packets.py), known ids in the right state, statuses in range, header fields of an allow-list without control
+bytes, honest lengths, no descriptor. A breach breaks this channel and fails its own requests; nobody else notices.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+import socket
+from collections import deque
+from typing import NoReturn
+
+import msgspec
+
+import teapot
+from teapot.channel import packets
+from teapot.channel.worker_messages import (
+    ANSWER_FIELDS,
+    CHANNEL_VERSION,
+    MAX_UNANSWERED,
+    Answer,
+    Continue,
+    End,
+    FromWorker,
+    Hello,
+    NotServed,
+)
+from teapot.gateway.failure import Failure
+
+log = logging.getLogger(__name__)
+
+_VALUE = re.compile(rb"[\x20-\x7e\x80-\xff\t]{0,8192}")
+_MAX_FIELDS = 32
+_MESSAGES_A_TURN = 64
+
+
+class Elsewhere(Exception):
+    """The worker is leaving, or gone before anything was delivered: nothing was done, ask for another channel."""
+
+
+class Exchange:
+    """One request on the channel: what the worker may say next, and what it has said."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.expects: tuple[type, ...] = (Answer, Continue, NotServed)
+        self.inbox: deque[packets.Packet[FromWorker]] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._failure: Exception | None = None
+
+    def put(self, packet: packets.Packet[FromWorker]) -> None:
+        self.inbox.append(packet)
+        self._wake()
+
+    def fail(self, failure: Exception) -> None:
+        self._failure = self._failure or failure
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def next(self, patience_s: float) -> packets.Packet[FromWorker]:
+        """What the worker says next. Failure worker_silent, worker_lost, worker_misbehaved."""
+        while not self.inbox:
+            if self._failure:
+                raise self._failure
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(patience_s):
+                    await self._waiter
+            except TimeoutError:
+                raise Failure("worker_silent") from None
+        return self.inbox.popleft()
+
+
+class WorkerChannel:
+    def __init__(self, account: str, end: socket.socket) -> None:
+        self.account = account
+        self.usable = True
+        self._end = end
+        self._loop = asyncio.get_running_loop()
+        self._exchanges: dict[int, Exchange] = {}
+        self._number = 0
+        self._slots = asyncio.Semaphore(MAX_UNANSWERED)
+        self._receiver = packets.Receiver[FromWorker](FromWorker)
+        self._writable: asyncio.Future[None] | None = None
+        self._greeted = False
+        end.setblocking(False)
+        self._loop.add_reader(end, self._read)
+        packets.send(end, Hello(CHANNEL_VERSION, teapot.__version__))
+
+    @contextlib.asynccontextmanager
+    async def exchange(self, patience_s: float):  # type: ignore[no-untyped-def]
+        """A new Exchange; one that is not over when it is left is the caller's to cancel."""
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise Failure("worker_busy") from None
+        self._number += 1
+        exchange = self._exchanges[self._number] = Exchange(self._number)
+        try:
+            if not self.usable:
+                raise Elsewhere
+            yield exchange
+        finally:
+            self._slots.release()
+            del self._exchanges[exchange.number]
+
+    async def send(self, message: msgspec.Struct, body: bytes = b"", descriptors: tuple[int, ...] = (), patience_s: float = 10.0) -> None:
+        """Elsewhere: nothing was delivered."""
+        packet = packets.pack(message, body)
+        while True:
+            try:
+                packets.send_packed(self._end, packet, descriptors)
+                return
+            except BlockingIOError:
+                await self._until_writable(patience_s)
+            except (packets.PeerGone, OSError) as gone:
+                self.usable = False
+                raise Elsewhere from gone
+
+    def send_now(self, message: msgspec.Struct) -> None:
+        """For what need not arrive, such as a cancellation."""
+        with contextlib.suppress(OSError, packets.PeerGone):
+            packets.send(self._end, message)
+
+    async def _until_writable(self, patience_s: float) -> None:
+        if self._writable is None:
+            self._writable = self._loop.create_future()
+            self._loop.add_writer(self._end, self._is_writable)
+        try:
+            async with asyncio.timeout(patience_s):
+                await asyncio.shield(self._writable)
+        except TimeoutError:
+            raise Failure("worker_silent", "it does not read its requests") from None
+
+    def _is_writable(self) -> None:
+        self._loop.remove_writer(self._end)
+        if self._writable and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    # --- what the worker says
+
+    def _read(self) -> None:
+        try:
+            for _ in range(_MESSAGES_A_TURN):
+                self._take(self._receiver.receive(self._end))
+        except BlockingIOError:
+            return
+        except packets.PeerGone:
+            self.close(Failure("worker_lost"))
+        except (packets.BadPacket, OSError) as bad:
+            log.error("the worker of %s breaks the channel's form: %s", self.account, bad)
+            self.close(Failure("worker_misbehaved", str(bad)))
+
+    def _take(self, packet: packets.Packet[FromWorker]) -> None:
+        message = packet.message
+        if isinstance(message, Hello):
+            if self._greeted or message.version != CHANNEL_VERSION:
+                raise packets.BadPacket(f"hello of version {message.version}")
+            self._greeted = True
+            return
+        exchange = self._exchanges.get(message.id)
+        if exchange is None:
+            if 0 < message.id <= self._number and not packet.body:
+                return  # of an exchange that was cancelled meanwhile
+            raise packets.BadPacket(f"{type(message).__name__} for the unknown id {message.id}")
+        if type(message) not in exchange.expects:
+            raise packets.BadPacket(f"{type(message).__name__} out of turn")
+        if isinstance(message, Answer):
+            _check(message, packet.body)
+        exchange.expects = (Answer,) if isinstance(message, Continue) else (End,) if isinstance(message, Answer) and message.streamed else ()
+        exchange.put(packet)
+
+    def close(self, failure: Failure) -> None:
+        self.usable = False
+        if self._end.fileno() >= 0:
+            self._loop.remove_reader(self._end)
+            self._loop.remove_writer(self._end)
+            self._end.close()
+        for exchange in self._exchanges.values():
+            exchange.fail(failure)
+
+
+def _check(answer: Answer, body: bytes) -> None:
+    if answer.problem:
+        status_fits = answer.status == 0 and not answer.streamed and not body
+    else:
+        status_fits = 200 <= answer.status <= 599
+    if not status_fits or len(answer.fields) > _MAX_FIELDS or len(answer.detail) > 1000:
+        _breach(f"status {answer.status}, {len(answer.fields)} fields")
+    for name, value in answer.fields:
+        if name not in ANSWER_FIELDS or not _VALUE.fullmatch(value):
+            _breach(f"the field {name[:40]!r}")
+    if answer.length is not None and answer.length < 0:
+        _breach("a negative length")
+    if body and (answer.streamed or answer.length != len(body)):
+        _breach(f"{len(body)} bytes instead of {answer.length}")
+
+
+def _breach(what: str) -> NoReturn:
+    raise packets.BadPacket(f"an answer with {what}")
