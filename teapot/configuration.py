@@ -38,6 +38,7 @@ class Server(Section, frozen=True, kw_only=True):
     keepalive_timeout_s: Seconds = 75.0
     header_timeout_s: Seconds = 30.0
     body_timeout_s: Seconds = 60.0  # a body that makes no progress for so long is cut off
+    answer_timeout_s: Seconds = 60.0  # how long a worker may take to answer before the request fails
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

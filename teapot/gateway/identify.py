@@ -84,7 +84,7 @@ class Authority:
         try:
             packets.send(self._end, Identify(ask, request_id, token))
             async with asyncio.timeout(_PATIENCE_S):
-                caller = await answer
+                caller: Caller = await answer
         except (TimeoutError, BlockingIOError, packets.PeerGone, ValueError) as failed:
             raise Failure("authority_unavailable", f"{type(failed).__name__} {failed}") from failed
         finally:

@@ -153,5 +153,3 @@ def _common(now: int) -> bytes:
         date = formatdate(now, usegmt=True).encode()
         _cached = now, b"date: %b\r\nserver: teapot\r\nx-content-type-options: nosniff\r\nx-request-id: " % date
     return _cached[1]
-
-

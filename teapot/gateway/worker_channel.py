@@ -174,7 +174,9 @@ class WorkerChannel:
             raise packets.BadPacket(f"{type(message).__name__} out of turn")
         if isinstance(message, Answer):
             _check(message, packet.body)
-        exchange.expects = (Answer,) if isinstance(message, Continue) else (End,) if isinstance(message, Answer) and message.streamed else ()
+        exchange.expects = (
+            (Answer,) if isinstance(message, Continue) else (End,) if isinstance(message, Answer) and message.streamed else ()
+        )
         exchange.put(packet)
 
     def close(self, failure: Failure) -> None:
@@ -188,11 +190,8 @@ class WorkerChannel:
 
 
 def _check(answer: Answer, body: bytes) -> None:
-    if answer.problem:
-        status_fits = answer.status == 0 and not answer.streamed and not body
-    else:
-        status_fits = 200 <= answer.status <= 599
-    if not status_fits or len(answer.fields) > _MAX_FIELDS or len(answer.detail) > 1000:
+    failed = answer.status == 0 and not answer.streamed and not body
+    if not (failed if answer.problem else 200 <= answer.status <= 599) or len(answer.fields) > _MAX_FIELDS or len(answer.detail) > 1000:
         _breach(f"status {answer.status}, {len(answer.fields)} fields")
     for name, value in answer.fields:
         if name not in ANSWER_FIELDS or not _VALUE.fullmatch(value):

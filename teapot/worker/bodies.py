@@ -1,111 +1,129 @@
-"""Bodies of answers that are too large for one packet, sent piece by piece into a stream that never makes us wait.
+"""The two directions of the pump: a body that is sent from files and generated pieces, and one that is received into an upload."""
 
-    length        as announced; None when nobody knows it before the end
-    send(stream)  moves some bytes and says how many; 0: that was all. BlockingIOError: not now. BrokenBody: it cannot be completed.
-    close()       gives up what it holds
-"""
-
-import contextlib
 import os
 import socket
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
-from teapot.worker.ranges import Range
-
-STEP_BYTES = 1 << 20
-
-
-class BrokenBody(Exception):
-    """What was announced cannot be sent."""
+from teapot.worker.pump import PIECE, Pump
+from teapot.worker.refusal import Refusal, refusal_of
+from teapot.worker.upload import Upload
 
 
-class Body(Protocol):
-    length: int | None
+class Piece(NamedTuple):
+    """A part of an open file."""
 
-    def send(self, stream: socket.socket) -> int: ...
+    offset: int
+    length: int
 
-    def close(self) -> None: ...
 
+class Body:
+    """What an answer consists of: pieces of one file, bytes, or both in turn. Owns the file's descriptor."""
 
-class FileBody:
-    """Pieces of a file, and bytes between them. Owns the descriptor."""
-
-    def __init__(self, descriptor: int, parts: Iterable[Range | bytes]) -> None:
-        self._descriptor = descriptor
-        self._parts = deque(parts)
-        self.length: int | None = sum(len(part) if isinstance(part, bytes) else part.length for part in self._parts)
-
-    def send(self, stream: socket.socket) -> int:
-        if not self._parts:
-            return 0
-        part = self._parts[0]
-        sent = stream.send(part) if isinstance(part, bytes) else self._send_file(stream, part)
-        rest = part[sent:] if isinstance(part, bytes) else Range(part.start + sent, part.length - sent)
-        if isinstance(rest, bytes) and rest or isinstance(rest, Range) and rest.length:
-            self._parts[0] = rest
-        else:
-            self._parts.popleft()
-        return sent
-
-    def _send_file(self, stream: socket.socket, part: Range) -> int:
-        sent = os.sendfile(stream.fileno(), self._descriptor, part.start, min(part.length, STEP_BYTES))
-        if not sent:
-            raise BrokenBody(f"the file ends at {part.start}, {part.length} bytes too early")
-        return sent
-
-    def in_memory(self) -> bytes:
-        """All of it at once, for what fits into a packet."""
-        return b"".join(part if isinstance(part, bytes) else self._read(part) for part in self._parts)
-
-    def _read(self, part: Range) -> bytes:
-        data = os.pread(self._descriptor, part.length, part.start)
-        if len(data) != part.length:
-            raise BrokenBody(f"{len(data)} instead of {part.length} bytes at {part.start}")
-        return data
+    def __init__(self, parts: Iterator[Piece | bytes], length: int | None, descriptor: int = -1) -> None:
+        self.parts = parts
+        self.length = length
+        self.descriptor = descriptor
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def read_all(self) -> bytes:
+        """For small bodies."""
+        with_files = (os.pread(self.descriptor, part.length, part.offset) if isinstance(part, Piece) else part for part in self.parts)
+        return b"".join(with_files)
 
 
-class GeneratedBody:
-    """Made while it is sent, so that its size does not matter; nobody knows its length before."""
+Ended = Callable[[int, bool, str], None]  # bytes moved, complete, detail
 
-    length: int | None = None
 
-    def __init__(self, pieces: Generator[bytes, None, None]) -> None:
-        self._pieces = pieces
-        self._begun: list[bytes] = []
-        self._rest = memoryview(b"")
+class Sending:
+    def __init__(self, pump: Pump, stream: socket.socket, body: Body, ended: Ended) -> None:
+        self._pump, self._stream, self._body, self._ended = pump, stream, body, ended
+        self._part: Piece | memoryview | None = None
+        self._sent = 0
+        self.cancelled = False
 
-    def small(self, limit: int) -> bytes | None:
-        """The whole body if it has at most so many bytes; else None, and what was made is sent first."""
-        size = 0
-        for piece in self._pieces:
-            self._begun.append(piece)
-            size += len(piece)
-            if size > limit:
-                self._rest = memoryview(b"".join(self._begun))
-                return None
-        return b"".join(self._begun)
+    def fileno(self) -> int:
+        return self._stream.fileno()
 
-    def send(self, stream: socket.socket) -> int:
-        if not self._rest:
-            self._rest = memoryview(self._next(self._pieces))
-            if not self._rest:
-                return 0
-        sent = stream.send(self._rest)
-        self._rest = self._rest[sent:]
-        return sent
-
-    @staticmethod
-    def _next(pieces: Iterator[bytes]) -> bytes:
+    def step(self) -> bool:
         try:
-            return next(pieces, b"")
-        except OSError as failed:
-            raise BrokenBody(str(failed)) from failed
+            return self._step()
+        except BlockingIOError:
+            return True
+        except Refusal as refusal:
+            self._end(False, refusal.detail or refusal.problem)
+        except OSError as error:
+            self._end(False, str(error))
+        return False
 
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._pieces.close()
+    def _step(self) -> bool:
+        if self.cancelled:
+            self._end(False, "cancelled")
+            return False
+        if not self._part:
+            following = next(self._body.parts, None)
+            if following is None:
+                self._end(True, "")
+                return False
+            self._part = memoryview(following) if isinstance(following, bytes) else following
+        return self._send_piece() if isinstance(self._part, Piece) else self._send_bytes(self._part)
+
+    def _send_piece(self) -> bool:
+        offset, left = self._part  # type: ignore[misc]
+        moved = os.sendfile(self._stream.fileno(), self._body.descriptor, offset, min(left, PIECE)) if left else 0
+        if left and not moved:
+            self._end(False, "the file was truncated while it was sent")
+            return False
+        self._sent += moved
+        self._part = Piece(offset + moved, left - moved) if left > moved else None
+        return True
+
+    def _send_bytes(self, data: memoryview) -> bool:
+        moved = self._stream.send(data)
+        self._sent += moved
+        self._part = data[moved:] if moved < len(data) else None
+        return True
+
+    def _end(self, complete: bool, detail: str) -> None:
+        self._pump.forget(self._stream.fileno())
+        self._stream.close()
+        self._body.close()
+        self._ended(self._sent, complete, detail)
+
+
+class Receiving:
+    """Reads a stream into an upload until as many bytes have come as the end-of-body message says."""
+
+    def __init__(self, pump: Pump, stream: socket.socket, upload: Upload, ended: Callable[[Refusal | None], None]) -> None:
+        self._pump, self._stream, self._upload, self._ended = pump, stream, upload, ended
+        self.announced: int | None = None  # by the end-of-body message
+        self.cancelled = False
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def step(self) -> bool:
+        try:
+            data = self._stream.recv(PIECE)
+            if data:
+                self._upload.write(memoryview(data))
+                return True
+        except BlockingIOError:
+            return True
+        except Refusal as refusal:
+            self._end(refusal)
+            return False
+        except OSError as error:
+            self._end(refusal_of(error))
+            return False
+        self._end(None)
+        return False
+
+    def _end(self, refusal: Refusal | None) -> None:
+        self._pump.forget(self._stream.fileno())
+        self._stream.close()
+        self._ended(refusal)

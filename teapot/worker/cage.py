@@ -23,7 +23,7 @@ def close(areas: Iterable[int], spool: int | None, *, open_files: int, memory_by
     limits = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NOFILE: min(open_files, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
-        resource.RLIMIT_AS: memory_bytes,
+        resource.RLIMIT_DATA: memory_bytes,
     }
     for limit, value in limits.items():
         resource.setrlimit(limit, (value, value))

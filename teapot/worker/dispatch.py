@@ -149,9 +149,7 @@ def _copy(office: Office, request: Request, body: bytes) -> Reply:
     if depth not in (b"0", b"infinity"):
         raise Refusal("bad_header", "COPY has Depth 0 or infinity")
     terms = _terms(office, request, request.target_rights)
-    created = namespace.copy(
-        source, target, overwrite=_overwrite(request), deep=depth == b"infinity", terms=terms, journal=office.journal
-    )
+    created = namespace.copy(source, target, overwrite=_overwrite(request), deep=depth == b"infinity", terms=terms, journal=office.journal)
     return Reply(201 if created else 204, [])
 
 

@@ -1,47 +1,52 @@
-"""A collection as a page for people: plain HTML without script, style or anything from elsewhere."""
+"""A collection as a small HTML page for people: names, sizes, dates. Everything in it is escaped, nothing in it is executed."""
 
-import itertools
+import html
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
-from teapot.worker import http_dates, names
 from teapot.worker.area import Area
-from teapot.worker.members import Member, members
+from teapot.worker.hrefs import escaped, href
+from teapot.worker.http_dates import iso_date
 
-FIELDS = [
-    (b"content-type", b"text/html; charset=utf-8"),
-    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
-]
-_SORTED = 5000  # members; what is beyond them follows as the file system tells it
-_TOGETHER = 100
+POLICY = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_ROWS_A_PIECE = 200
+
+_HEAD = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title><style>:root{{color-scheme:light dark}}body{{font:1rem/1.5 system-ui,sans-serif;margin:2rem}}
+td,th{{padding:.1rem 1rem .1rem 0;text-align:left}}td+td{{text-align:right;font-variant-numeric:tabular-nums}}</style></head>
+<body><h1>{title}</h1><table><tr><th>Name</th><th>Bytes</th><th>Changed (UTC)</th></tr>
+"""
+_ROW = '<tr><td><a href="{link}">{name}</a></td><td>{size}</td><td>{date}</td></tr>\n'
 
 
-def page(area: Area, path: bytes, directory: int) -> Generator[bytes, None, None]:
-    """Takes the descriptor over."""
+def page(area: Area, path: bytes, directory: int) -> Iterator[bytes]:
+    """In pieces; owns the directory's descriptor."""
     try:
-        here = names.collection_url(area.settings.path, path)
-        title = names.shown(path.rpartition(b"/")[2]) or names.in_text(here)
-        yield f'<!DOCTYPE html>\n<html><head><meta charset="utf-8"><title>{title}</title></head><body>\n'.encode()
-        yield f"<h1>{title}</h1>\n<table>\n".encode()
-        found = members(area, path, directory, need_status=True)
-        rows = (_row(here, member) for member in _ordered(found))
-        while piece := "".join(itertools.islice(rows, _TOGETHER)):
-            yield piece.encode()
-        yield b"</table>\n</body></html>\n"
+        here = href(area.settings.path, path, True)
+        yield _HEAD.format(title=_shown(os.fsencode(here))).encode()
+        rows = [_ROW.format(link="../", name="..", size="", date="")]
+        with os.scandir(directory) as members:
+            for member in members:
+                rows.append(_row(member))
+                if len(rows) >= _ROWS_A_PIECE:
+                    yield "".join(rows).encode()
+                    rows = []
+        yield ("".join(rows) + "</table></body></html>\n").encode()
     finally:
         os.close(directory)
 
 
-def _ordered(found: Iterator[Member]) -> Iterator[Member]:
-    first = sorted(itertools.islice(found, _SORTED), key=lambda member: (not member.collection, member.name))
-    return itertools.chain(first, found)
+def _row(member: os.DirEntry[str]) -> str:
+    name = os.fsencode(member.name)
+    try:
+        status = member.stat(follow_symlinks=False)
+    except OSError:  # gone meanwhile, or not ours to see
+        return ""
+    slash = "/" if member.is_dir(follow_symlinks=False) else ""
+    link = html.escape("./" + escaped(name)) + slash
+    return _ROW.format(link=link, name=_shown(name) + slash, size="" if slash else status.st_size, date=iso_date(int(status.st_mtime)))
 
 
-def _row(here: str, member: Member) -> str:
-    end = "/" if member.collection else ""
-    url = names.in_text(here + names.in_url(member.name) + end)
-    shown = names.shown(member.name) or names.in_text(names.in_url(member.name))
-    assert member.status is not None
-    size = "" if member.collection else member.status.st_size
-    changed = http_dates.iso_date(int(member.status.st_mtime))
-    return f'<tr><td><a href="{url}">{shown}{end}</a></td><td>{size}</td><td>{changed}</td></tr>\n'
+def _shown(name: bytes) -> str:
+    return html.escape("".join(c if c.isprintable() else "�" for c in name.decode("utf-8", "replace")))

@@ -1,98 +1,154 @@
-"""PROPFIND: a multistatus made while it is sent, so that its memory does not grow with the collection.
+"""PROPFIND: a 207 in pieces, the collection itself first, members as the directory gives them, nothing kept in memory.
 
-Depth infinity is refused, and so is a missing Depth, which means the same (RFC 4918, section 9.1): a tree is never walked for a request.
-Whoever may not see members (no MAY_LIST) is told of the collection itself only.
+The form is what data-lake clients read (some without an XML parser): literal prefix D:, in each response href, then propstat with prop and
+status, the one with 200 first; no empty elements; collections end in "/".
 """
 
-import itertools
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+from xml.sax.saxutils import escape, quoteattr
 
-from teapot.channel.worker_messages import FILES_TOO, MAY_LIST, Request
-from teapot.worker import names, properties, propfind_request, reply
 from teapot.worker.area import Area, is_collection, is_file
-from teapot.worker.bodies import GeneratedBody
-from teapot.worker.members import members
-from teapot.worker.properties import Quota, Resource
-from teapot.worker.propfind_request import Wanted
+from teapot.worker.entity import etag
+from teapot.worker.hrefs import escaped, href
+from teapot.worker.http_dates import http_date, iso_date
+from teapot.worker.content_types import content_type
+from teapot.worker.propfind_request import Property, Wanted
 from teapot.worker.refusal import Refusal
-from teapot.worker.reply import Reply
-from teapot.worker.storage import Storage
 
-_FIELDS = [(b"content-type", b"application/xml; charset=utf-8")]
-_BEGIN = b'<?xml version="1.0" encoding="utf-8"?>\n<D:multistatus xmlns:D="DAV:">\n'
-_END = b"</D:multistatus>\n"
-_TOGETHER = 100  # members in one piece of the body: some 40 KiB
+_MEMBERS_A_PIECE = 100
+_HEAD = '<?xml version="1.0" encoding="utf-8"?>\n<D:multistatus xmlns:D="DAV:">\n'
+_TAIL = "</D:multistatus>\n"
 
 
-def serve(request: Request, body: bytes, storage: Storage) -> Reply:
-    deep = _depth(request)
+class Resource(NamedTuple):
+    name: bytes  # the last segment
+    status: os.stat_result
+    descriptor: int | None  # of the collection that was asked about; None for members
+
+
+def _quota(resource: Resource, used: bool) -> str | None:
+    """Of the file system, for the collection that was asked about (RFC 4331)."""
+    if resource.descriptor is None:
+        return None
+    space = os.fstatvfs(resource.descriptor)
+    blocks = space.f_blocks - space.f_bfree if used else space.f_bavail
+    return str(blocks * space.f_frsize)
+
+
+def _display_name(resource: Resource) -> str | None:
+    """XML 1.0 has no way to write control characters: such a name has its href only."""
     try:
-        wanted = propfind_request.read(body)
-    except propfind_request.BadXml as wrong:
-        raise Refusal("bad_xml", str(wrong)) from wrong
-    area = storage.area(request.area)
-    status = area.status(request.path)
-    _check(request, status)
-    own = _own(area, request.path, status)
-    if not (deep and own.collection and request.rights & MAY_LIST):
-        text = properties.response(own, wanted).encode()
-        return _multistatus(piece for piece in (_BEGIN, text, _END))
-    directory = area.open(request.path, os.O_RDONLY | os.O_DIRECTORY)
-    return _multistatus(_with_members(area, request.path, directory, own, wanted))
+        name = resource.name.decode()
+    except UnicodeDecodeError:
+        return None
+    return escape(name) if name and name.isprintable() else None
 
 
-def _depth(request: Request) -> bool:
-    depth = request.fields.get("depth", b"infinity").strip().lower()
-    if depth not in (b"0", b"1"):
-        raise Refusal("depth_not_allowed" if depth == b"infinity" else "bad_header", repr(depth[:40]))
-    return depth == b"1"
+_FILE: dict[str, Callable[[Resource], str | None]] = {
+    "displayname": _display_name,
+    "getcontentlength": lambda r: str(r.status.st_size),
+    "getlastmodified": lambda r: http_date(int(r.status.st_mtime)),
+    "creationdate": lambda r: iso_date(int(r.status.st_mtime)),
+    "getetag": lambda r: escape(etag(r.status).decode()),
+    "getcontenttype": lambda r: content_type(r.name).decode(),
+}
+_COLLECTION: dict[str, Callable[[Resource], str | None]] = {
+    "displayname": _display_name,
+    "getlastmodified": lambda r: http_date(int(r.status.st_mtime)),
+    "creationdate": lambda r: iso_date(int(r.status.st_mtime)),
+    "getetag": lambda r: escape(etag(r.status).decode()),
+    "resourcetype": lambda r: "<D:collection/>",
+    "quota-available-bytes": lambda r: _quota(r, used=False),
+    "quota-used-bytes": lambda r: _quota(r, used=True),
+}
 
 
-def _check(request: Request, status: os.stat_result) -> None:
-    if is_collection(status):
-        return
-    if not is_file(status):
-        raise Refusal("not_a_file")
-    if not request.rights & FILES_TOO:
-        raise Refusal("insufficient_scope", "only a collection may be told here")
-    if request.collection:
-        raise Refusal("not_found", "a file, but the URL ends in a slash")
-
-
-def _own(area: Area, path: bytes, status: os.stat_result) -> Resource:
-    collection = is_collection(status)
-    url = (names.collection_url if collection else names.resource_url)(area.settings.path, path)
-    name = path.rpartition(b"/")[2] or area.settings.path.strip("/").encode()
-    return Resource(url, name, collection, status, _quota(area) if collection else Quota(0, 0))
-
-
-def _quota(area: Area) -> Quota:
-    """Of the file system that holds the area's root."""
-    told = os.fstatvfs(area.root)
-    return Quota((told.f_blocks - told.f_bfree) * told.f_frsize, told.f_bavail * told.f_frsize)
-
-
-def _multistatus(pieces: Generator[bytes, None, None]) -> Reply:
-    return reply.of_generated(207, _FIELDS, GeneratedBody(pieces))
-
-
-def _with_members(
-    area: Area, path: bytes, directory: int, own: Resource, wanted: Wanted
-) -> Generator[bytes, None, None]:
-    """Takes the descriptor over."""
+def answer(area: Area, path: bytes, deep: bool, wanted: Wanted, *, may_list: bool, files_too: bool) -> Iterator[bytes]:
+    """The pieces of the multistatus; refusals are raised before the first piece."""
+    descriptor = area.open(path, os.O_PATH)
     try:
-        yield _BEGIN + properties.response(own, wanted).encode()
-        responses = _responses(area, path, directory, own, wanted)
-        while piece := "".join(itertools.islice(responses, _TOGETHER)):
-            yield piece.encode()
-        yield _END
+        status = os.fstat(descriptor)
+        if not is_collection(status) and not files_too:
+            raise Refusal("permission_denied", "a file, where the scopes allow a collection only")
+        listed = deep and may_list and is_collection(status)
+        if listed:  # before the answer begins: a directory that cannot be read is a refusal
+            os.close(descriptor)
+            descriptor = area.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return _pieces(area, path, Resource(path.rpartition(b"/")[2], status, descriptor), listed, wanted)
+
+
+def _pieces(area: Area, path: bytes, itself: Resource, listed: bool, wanted: Wanted) -> Iterator[bytes]:
+    descriptor = itself.descriptor
+    assert descriptor is not None
+    try:
+        collection = is_collection(itself.status)
+        here = href(area.settings.path, path, collection)
+        piece = [_HEAD, _response(here, itself, wanted)]
+        if listed:
+            with os.scandir(descriptor) as members:
+                for member in members:
+                    piece.append(_member(area, path, here, member, wanted))
+                    if len(piece) >= _MEMBERS_A_PIECE:
+                        yield "".join(piece).encode()
+                        piece = []
+        piece.append(_TAIL)
+        yield "".join(piece).encode()
     finally:
-        os.close(directory)
+        os.close(descriptor)
 
 
-def _responses(area: Area, path: bytes, directory: int, own: Resource, wanted: Wanted) -> Iterator[str]:
-    url, quota = own.href, own.quota
-    for name, collection, status in members(area, path, directory, properties.need_status(wanted)):
-        href = f"{url}{names.in_url(name)}/" if collection else url + names.in_url(name)
-        yield properties.response(Resource(href, name, collection, status, quota), wanted)
+def _member(area: Area, path: bytes, here: str, member: os.DirEntry[str], wanted: Wanted) -> str:
+    """Files and collections; a symbolic link as what it points to, if that is inside the area."""
+    name = os.fsencode(member.name)
+    try:
+        status = area.status(path + b"/" + name if path else name) if member.is_symlink() else member.stat(follow_symlinks=False)
+    except (OSError, Refusal):  # gone meanwhile, or not ours to see
+        return ""
+    if not (is_file(status) or is_collection(status)):
+        return ""
+    slash = "/" if is_collection(status) else ""
+    return _response(here + escaped(name) + slash, Resource(name, status, None), wanted)
+
+
+def _response(link: str, resource: Resource, wanted: Wanted) -> str:
+    known = _COLLECTION if is_collection(resource.status) else _FILE
+    if wanted.names_only:
+        found, missing = [f"<D:{name}/>" for name in known], []
+    elif wanted.properties is None:
+        found, missing = [_element(name, known[name](resource)) for name in known], []
+    else:
+        found, missing = _asked(wanted.properties, known, resource)
+    parts = ["<D:response><D:href>", escape(link), "</D:href>"]
+    if found or not missing:
+        parts += ["<D:propstat><D:prop>", *found, "</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>"]
+    if missing:
+        parts += ["<D:propstat><D:prop>", *missing, "</D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>"]
+    return "".join((*parts, "</D:response>\n"))
+
+
+def _asked(
+    properties: tuple[Property, ...], known: dict[str, Callable[[Resource], str | None]], resource: Resource
+) -> tuple[list[str], list[str]]:
+    found, missing = [], []
+    for asked in properties:
+        value = known[asked.name](resource) if asked.namespace == "DAV:" and asked.name in known else None
+        if value is not None:
+            found.append(_element(asked.name, value))
+        elif asked == Property("DAV:", "resourcetype"):
+            found.append("<D:resourcetype/>")
+        else:
+            missing.append(_empty(asked))
+    return found, missing
+
+
+def _element(name: str, value: str | None) -> str:
+    return "" if value is None else f"<D:{name}>{value}</D:{name}>"
+
+
+def _empty(asked: Property) -> str:
+    return f"<D:{asked.name}/>" if asked.namespace == "DAV:" else f"<X:{asked.name} xmlns:X={quoteattr(asked.namespace)}/>"

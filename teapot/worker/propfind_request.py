@@ -1,79 +1,73 @@
-"""Which properties a PROPFIND asks for: its body, read without DTD or entities and within bounds. Pure."""
+"""What a PROPFIND asks for: its XML body, read without DTD, entities or depth. Pure."""
 
-import enum
 from typing import NamedTuple
 from xml.parsers import expat
 
-MAX_PROPERTIES = 128
-_MAX_DEPTH = 16
-_DAV = "DAV:"
-_SEPARATOR = "\n"  # cannot be in a namespace name after attribute normalisation
-
-Name = tuple[str, str]  # namespace and local name
+MAX_BODY_BYTES = 64 * 1024
+_MAX_NAMES, _MAX_DEPTH = 256, 8
+_SEPARATOR = "\n"  # cannot be in a namespace that expat hands out
 
 
 class BadXml(Exception):
-    """Not the XML that RFC 4918, section 14.20 describes, or XML that we will not read."""
+    pass
 
 
-class Kind(enum.Enum):
-    ALL = "allprop"
-    NAMES = "propname"
-    SOME = "prop"
+class Property(NamedTuple):
+    namespace: str
+    name: str
 
 
 class Wanted(NamedTuple):
-    kind: Kind
-    properties: tuple[Name, ...] = ()  # by name; with ALL: those included
+    properties: tuple[Property, ...] | None  # None: all
+    names_only: bool = False
 
 
 def read(body: bytes) -> Wanted:
-    """No body asks for everything."""
+    """An empty body asks for all properties (RFC 4918, 9.1)."""
     if not body.strip():
-        return Wanted(Kind.ALL)
+        return Wanted(None)
     reader = _Reader()
-    parser = expat.ParserCreate(namespace_separator=_SEPARATOR)
-    parser.StartElementHandler = reader.start
-    parser.EndElementHandler = reader.end
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = reader.refuse
-    parser.XmlDeclHandler = reader.declaration
-    try:
-        parser.Parse(body, True)
-    except (expat.ExpatError, LookupError, ValueError) as wrong:
-        raise BadXml(str(wrong)) from wrong
-    return reader.result()
+    reader.read(body)
+    return reader.wanted()
 
 
 class _Reader:
     def __init__(self) -> None:
-        self._open: list[Name] = []
-        self._kinds: list[Kind] = []
-        self._found: list[Name] = []
+        self._path: list[str] = []
+        self._found: list[Property] = []
+        self._kinds: set[str] = set()
+        parser = self._parser = expat.ParserCreate(namespace_separator=_SEPARATOR)
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.StartDoctypeDeclHandler = self._refuse_doctype
 
-    def start(self, qualified: str, _attributes: dict[str, str]) -> None:
-        namespace, _, local = qualified.rpartition(_SEPARATOR)
-        name = (namespace, local)
-        if not self._open and name != (_DAV, "propfind"):
-            raise BadXml(f"the root is {local[:40]}")
-        if len(self._open) == 1 and namespace == _DAV and local in ("allprop", "propname", "prop"):
-            self._kinds.append(Kind(local))
-        if len(self._open) == 2 and self._open[1] in ((_DAV, "prop"), (_DAV, "include")):
-            self._found.append(name)
-        self._open.append(name)
-        if len(self._open) > _MAX_DEPTH or len(self._found) > MAX_PROPERTIES:
-            raise BadXml("too deep or too many properties")
+    def read(self, body: bytes) -> None:
+        try:
+            self._parser.Parse(body, True)
+        except expat.ExpatError as wrong:
+            raise BadXml(str(wrong)) from wrong
 
-    def end(self, _qualified: str) -> None:
-        self._open.pop()
-
-    def refuse(self, *_declaration: object) -> None:
-        raise BadXml("a document type declaration")
-
-    def declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
-        if encoding is not None and encoding.lower() not in ("utf-8", "utf-16", "us-ascii"):
-            raise BadXml("an encoding that is neither UTF-8 nor UTF-16")
-
-    def result(self) -> Wanted:
+    def wanted(self) -> Wanted:
         if len(self._kinds) != 1:
-            raise BadXml("not exactly one of allprop, propname and prop")
-        return Wanted(self._kinds[0], tuple(dict.fromkeys(self._found)))
+            raise BadXml("exactly one of prop, allprop and propname is to be asked for")
+        kind = self._kinds.pop()
+        return Wanted(tuple(self._found)) if kind == "prop" else Wanted(None, kind == "propname")
+
+    def _start(self, tag: str, attributes: object) -> None:
+        self._path.append(tag)
+        depth = len(self._path)
+        namespace, _, name = tag.rpartition(_SEPARATOR)
+        if depth > _MAX_DEPTH or len(self._found) >= _MAX_NAMES:
+            raise BadXml("too deep, or too many names")
+        if depth == 1 and (namespace, name) != ("DAV:", "propfind"):
+            raise BadXml("the root is not DAV: propfind")
+        if depth == 2 and namespace == "DAV:" and name in ("prop", "allprop", "propname"):
+            self._kinds.add(name)
+        if depth == 3 and self._path[1] == f"DAV:{_SEPARATOR}prop":
+            self._found.append(Property(namespace, name))
+
+    def _end(self, tag: str) -> None:
+        self._path.pop()
+
+    def _refuse_doctype(self, *anything: object) -> None:
+        raise BadXml("a document type is not accepted")

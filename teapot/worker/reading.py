@@ -130,5 +130,3 @@ def _multipart(wanted: list[ranges.Range], boundary: bytes, kind: bytes, size: i
         yield b"\r\n--%b\r\nContent-Type: %b\r\nContent-Range: %b\r\n\r\n" % head
         yield Piece(start, length)
     yield b"\r\n--%b--\r\n" % boundary
-
-

@@ -1,0 +1,81 @@
+"""aiohttp's low-level server with our limits: one HTTP parser, no router, no middleware, no echo of what a client sent.
+
+What the parser refuses is answered here, without a traceback in the log: anybody can send nonsense, and in any number.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web_protocol import RequestHandler
+
+from teapot.configuration import Server
+from teapot.gateway.reply import problem_body
+
+log = logging.getLogger(__name__)
+
+MAX_LINE_BYTES = 16 * 1024  # a name of 4096 bytes, every one of them escaped
+MAX_FIELD_BYTES = 32 * 1024
+MAX_HEADER_BYTES = 64 * 1024
+MAX_HEADERS = 64
+_LINGERING_S = 2.0
+_READ_BUFFER_BYTES = 256 * 1024
+
+Handler = Callable[[web.BaseRequest], Awaitable[Any]]
+
+
+class _NoAccessLog(AbstractAccessLogger):
+    """request_path.py logs each request."""
+
+    enabled = False
+
+    def log(self, request: object, response: object, time: float) -> None:
+        pass
+
+
+class Connection(RequestHandler):
+    """One client connection."""
+
+    __slots__ = ("_header_bytes",)
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> Any:
+        """What the parser did not understand: our own words, then the connection closes."""
+        self.keep_alive(False)
+        code = "header_too_large" if isinstance(exc, LineTooLong) or status == 431 else "bad_request"
+        body = problem_body(code, "-")
+        answer = web.Response(status=431 if code == "header_too_large" else 400, body=body, content_type="application/problem+json")
+        answer.force_close()
+        return answer
+
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        log.error("connection: %s", args[0] if args else "")
+
+    def log_debug(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+
+class HttpServer(web.Server):
+    def __init__(self, handler: Handler, server: Server) -> None:
+        super().__init__(handler, handler_cancellation=True)
+        self._settings = server
+
+    def __call__(self) -> Connection:
+        return Connection(
+            self,
+            loop=asyncio.get_running_loop(),
+            access_log=log,
+            access_log_class=_NoAccessLog,
+            keepalive_timeout=self._settings.keepalive_timeout_s,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_FIELD_BYTES,
+            max_headers=MAX_HEADERS,
+            lingering_time=_LINGERING_S,
+            read_bufsize=_READ_BUFFER_BYTES,
+            auto_decompress=False,
+        )
