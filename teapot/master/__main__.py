@@ -3,7 +3,9 @@
 import sys
 from pathlib import Path
 
+from teapot.command_line import read
 from teapot.master import serve
 
 if __name__ == "__main__":
-    sys.exit(serve.go_on_from(Path(sys.argv[1]), int(sys.argv[2])))
+    path = Path(sys.argv[1])
+    sys.exit(serve.go_on(read(path), path, int(sys.argv[2])))

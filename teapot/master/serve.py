@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
+from common.configuration import Loaded
 from teapot.configuration import Configuration
 from teapot.kernel import process
 from teapot.master import listening, renewal, service_accounts, tls_files
@@ -36,9 +37,9 @@ def main(configuration: Configuration, files: tuple[Path, ...], config_path: Pat
     return service.run()
 
 
-def go_on(configuration: Configuration, config_path: Path, kept: int) -> int:
+def go_on(loaded: Loaded[Configuration], config_path: Path, kept: int) -> int:
     """As main, in a master that has executed itself anew and takes its children over."""
-    settings = _settings(configuration, config_path)
+    settings = _settings(loaded.value, config_path)
     service = Service(settings)
     renewal.take_over(kept, service)
     service.renew_all()
