@@ -1,0 +1,7 @@
+"""Why a token's bearer is not identified: a code of channel/problems.py, and for the log a detail without any secret."""
+
+
+class Refusal(Exception):
+    def __init__(self, problem: str, detail: str = "") -> None:
+        super().__init__(problem, detail)
+        self.problem, self.detail = problem, detail
