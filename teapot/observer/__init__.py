@@ -1,0 +1,1 @@
+"""The observer: admin port and merged metrics. It touches no request."""
