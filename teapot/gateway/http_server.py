@@ -53,6 +53,11 @@ class Connection(RequestHandler):
         answer.force_close()
         return answer
 
+    def close_if_idle(self) -> None:
+        """Its request, if there is one, goes on: aiohttp's own shutdown would drop what still comes of a body."""
+        if self._current_request is None and not self._messages:
+            self.close()
+
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
         log.error("connection: %s", args[0] if args else "")
 

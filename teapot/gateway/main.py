@@ -65,7 +65,7 @@ class Gateway:
         await self._end(await self._leaving)
 
     async def _serve(self, request: web.BaseRequest) -> object:
-        return await request_path.serve(request, self._steps, self._leaving.done())
+        return await request_path.serve(request, self._steps, self._leaving.done)
 
     # --- introductions
 
@@ -124,7 +124,8 @@ class Gateway:
             listener.close()
         if within_s is not None:
             asyncio.get_running_loop().call_later(within_s, self._cut)
-        self._http.pre_shutdown()
+        for connection in self._http.connections:
+            connection.close_if_idle()
         while self._steps.counts.open_requests:
             await asyncio.sleep(0.05)
 

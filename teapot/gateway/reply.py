@@ -4,6 +4,7 @@ What is sent goes straight to the transport; aiohttp's handler loop gets a Done,
 """
 
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -35,16 +36,19 @@ class Done:
 class Reply:
     """The answer to one request, on its connection."""
 
-    def __init__(self, request: web.BaseRequest, request_id: str, closing: bool) -> None:
+    def __init__(self, request: web.BaseRequest, request_id: str, closing: Callable[[], bool]) -> None:
         self._request = request
         self._id = request_id.encode()
-        self.keep_alive = request.keep_alive and not closing
+        self.keep_alive = request.keep_alive
+        self._closing = closing
         self.begun = False
         self.status, self.sent = 0, 0
         self._chunked = False
 
     def head(self, status: int, fields: Fields, length: int | None, body: bytes = b"") -> None:
         """Send the head, and with it a body that is at hand. length None: the body's end is told in chunks, or by closing."""
+        if self._closing():
+            self.keep_alive = False
         lines = [b"HTTP/1.1 %d %b" % (status, _REASONS.get(status, b"Unknown"))]
         lines += [b"%b: %b" % field for field in fields]
         if length is not None and status not in _NO_BODY:

@@ -5,6 +5,7 @@ receive, identify, authorise, reach_worker, exchange, reply: each step is a file
 
 import logging
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from aiohttp import web
@@ -39,7 +40,7 @@ class Steps(NamedTuple):
     counts: Counts
 
 
-async def serve(http: web.BaseRequest, steps: Steps, closing: bool) -> Done:
+async def serve(http: web.BaseRequest, steps: Steps, closing: Callable[[], bool]) -> Done:
     request_id, started = new_request_id(), time.monotonic()
     reply = Reply(http, request_id, closing)
     steps.counts.open_requests += 1
