@@ -82,7 +82,6 @@ $(place)/installed: $(place)/environment $(sources) $(description)
 	@echo "== installing Teapot into $(venv)"
 	@umask 022; rm -rf $(place)/source; mkdir $(place)/source; cp -R $(description) $(packages) $(place)/source
 	@umask 022; $(venv)/bin/python -m pip install -q --disable-pip-version-check --no-warn-script-location $(place)/source
-	@umask 022; $(venv)/bin/python -m pip install -q --disable-pip-version-check --force-reinstall --no-deps $(place)/source
 	@rm -rf $(place)/source; touch $@
 
 $(place)/test-tools: $(place)/installed

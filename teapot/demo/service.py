@@ -38,7 +38,7 @@ def running(site: Site) -> Iterator[float]:
 
 
 def serve_command(site: Site) -> list[str]:
-    return [sys.executable, "-I", "-m", "teapot.command_line", "serve", "--config", str(site.configuration)]
+    return [sys.executable, "-I", "-m", "teapot", "serve", "--config", str(site.configuration)]
 
 
 def log_end(site: Site) -> str:

@@ -1,0 +1,88 @@
+"""rclone does all of it with a bearer token over TLS."""
+
+import os
+import secrets
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.service.accounts import Account
+from tests.service.clients import direct_environment
+from tests.service.site import Site
+from tests.service.teapot_process import Teapot
+
+TIMEOUT_S = 60
+
+
+class Rclone:
+    def __init__(self, directory: Path, teapot: Teapot, token: str) -> None:
+        self._configuration = directory / "rclone.conf"
+        descriptor = os.open(self._configuration, os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"[teapot]\ntype = webdav\nvendor = other\nurl = {teapot.url('/home')}\nbearer_token = {token}\n")
+        self._ca = teapot.ca
+
+    def __call__(self, *arguments: str | Path, data: bytes = b"") -> bytes:
+        command = ["rclone", "--config", self._configuration, "--ca-cert", self._ca, "--retries", "1", *arguments]
+        done = subprocess.run(command, input=data, capture_output=True, timeout=TIMEOUT_S, env=direct_environment())
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout
+
+
+@pytest.fixture
+def rclone(tmp_path: Path, teapot: Teapot, as_alice: str) -> Rclone:
+    return Rclone(tmp_path, teapot, as_alice)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Names that need encoding, an empty file, one larger than a message."""
+    tree = tmp_path / "tree"
+    (tree / "sub folder").mkdir(parents=True)
+    (tree / "empty").write_bytes(b"")
+    (tree / "sub folder" / "100% #1;v?.dat").write_bytes(b"name")
+    (tree / "large.dat").write_bytes(secrets.token_bytes(5_000_000))
+    return tree
+
+
+def names(listing: bytes) -> set[str]:
+    return set(listing.decode().splitlines())
+
+
+def test_a_tree_is_copied_listed_read_checked_and_purged(rclone: Rclone, tree: Path, tmp_path: Path, site: Site, alice: Account) -> None:
+    rclone("copy", tree, "teapot:tree")
+    assert names(rclone("lsf", "-R", "teapot:tree")) == {"empty", "large.dat", "sub folder/", "sub folder/100% #1;v?.dat"}
+    assert rclone("cat", "teapot:tree/sub folder/100% #1;v?.dat") == b"name"
+    rclone("check", "--download", tree, "teapot:tree")
+    stored = site.home_of(alice) / "tree" / "large.dat"
+    assert stored.stat().st_uid == alice.uid
+    rclone("purge", "teapot:tree")
+    assert not stored.parent.exists()
+
+
+def test_a_tree_comes_back_as_it_went(rclone: Rclone, tree: Path, tmp_path: Path) -> None:
+    rclone("copy", tree, "teapot:back")
+    rclone("copy", "teapot:back", tmp_path / "back")
+    assert (tmp_path / "back" / "large.dat").read_bytes() == (tree / "large.dat").read_bytes()
+    assert (tmp_path / "back" / "empty").read_bytes() == b""
+
+
+def test_an_upload_of_unknown_length_arrives_whole(rclone: Rclone, tree: Path) -> None:
+    data = (tree / "large.dat").read_bytes()
+    rclone("rcat", "teapot:streamed.dat", data=data)
+    assert rclone("cat", "teapot:streamed.dat") == data
+
+
+def test_server_side_copy_and_move(rclone: Rclone, tree: Path) -> None:
+    rclone("copyto", tree / "large.dat", "teapot:one.dat")
+    rclone("copyto", "teapot:one.dat", "teapot:two.dat")
+    rclone("moveto", "teapot:one.dat", "teapot:three.dat")
+    assert rclone("cat", "teapot:two.dat") == rclone("cat", "teapot:three.dat") == (tree / "large.dat").read_bytes()
+    assert {"two.dat", "three.dat"} <= names(rclone("lsf", "teapot:")) and "one.dat" not in names(rclone("lsf", "teapot:"))
+
+
+def test_a_deleted_file_is_gone(rclone: Rclone, tree: Path) -> None:
+    rclone("copyto", tree / "empty", "teapot:short-lived")
+    rclone("deletefile", "teapot:short-lived")
+    assert "short-lived" not in names(rclone("lsf", "teapot:"))
