@@ -66,7 +66,7 @@ def authorise(caller: Caller, received: Received, areas: Areas) -> Permit:
 def _account(caller: Caller, location: Location, method: str) -> str:
     name = location.area.name
     if caller.profile == "anonymous" and method not in _READING:
-        raise Failure("token_missing", "anonymous writing")
+        raise Failure("anonymous_read_only" if name in caller.accounts else "token_missing")
     if name in caller.accounts:
         return caller.accounts[name]
     raise Failure(caller.refusals.get(name, "token_missing" if caller.profile == "anonymous" else "not_mapped"))
