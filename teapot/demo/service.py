@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 from teapot.demo.site import Site
 
@@ -38,7 +38,7 @@ def running(site: Site) -> Iterator[float]:
 
 
 def serve_command(site: Site) -> list[str]:
-    return [sys.executable, "-I", "-m", "teapot", "serve", "--config", str(site.configuration)]
+    return [str(Path(sys.executable).with_name("teapot")), "serve", "--config", str(site.configuration)]
 
 
 def log_end(site: Site) -> str:

@@ -122,7 +122,7 @@ async def _pieces(job: Job) -> AsyncIterator[bytes]:
             yield data
     except TimeoutError:
         raise Failure("body_too_slow") from None
-    except (web.RequestPayloadError, ConnectionError) as short:
+    except (web.RequestPayloadError, ConnectionError, RuntimeError) as short:  # RuntimeError: aiohttp's "Connection closed."
         raise Failure("body_too_short", type(short).__name__) from short
 
 
