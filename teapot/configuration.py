@@ -36,7 +36,6 @@ class Server(Section, frozen=True, kw_only=True):
     admin_networks: tuple[str, ...] = ()
     shutdown_timeout_s: Seconds = 30.0  # how long requests in flight may finish after SIGTERM or a reload's drain
     keepalive_timeout_s: Seconds = 75.0
-    header_timeout_s: Seconds = 30.0
     body_timeout_s: Seconds = 60.0  # a body that makes no progress for so long is cut off
     answer_timeout_s: Seconds = 60.0  # how long a worker may take to answer before the request fails
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -45,7 +44,6 @@ class Server(Section, frozen=True, kw_only=True):
 class Trust(Section, frozen=True, kw_only=True):
     ca: str = "system"
     ca_directories: tuple[str, ...] = ()
-    private_peers: tuple[str, ...] = ()
 
 
 class Outbound(Section, frozen=True, kw_only=True):
@@ -98,7 +96,6 @@ class StorageArea(Section, frozen=True, kw_only=True):
     overwrite: Literal["refuse", "in_place"] = "refuse"
     umask: OctalMode = "0027"
     read_only: bool = False
-    checksums: tuple[Literal["adler32"], ...] = ("adler32",)
 
 
 class Worker(Section, frozen=True, kw_only=True):

@@ -34,8 +34,6 @@ def _server(configuration: Configuration) -> Iterator[str]:
         yield "server.listen: at least one address"
     for network in server.admin_networks:
         yield from _network("server.admin_networks", network)
-    for network in configuration.trust.private_peers:
-        yield from _network("trust.private_peers", network)
 
 
 def _addresses(key: str, addresses: Iterable[str], plain: bool) -> Iterator[str]:
