@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 
 MAX_LINE_BYTES = 16 * 1024  # a name of 4096 bytes, every one of them escaped
 MAX_FIELD_BYTES = 32 * 1024
-MAX_HEADER_BYTES = 64 * 1024
 MAX_HEADERS = 64
 _LINGERING_S = 2.0
 _READ_BUFFER_BYTES = 256 * 1024

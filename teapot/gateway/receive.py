@@ -14,6 +14,7 @@ UnverifiedToken = NewType("UnverifiedToken", str)  # "": none was sent
 
 METHODS = ("OPTIONS", "HEAD", "GET", "PUT", "DELETE", "MKCOL", "MOVE", "COPY", "PROPFIND")
 MAX_TOKEN_BYTES = 24 * 1024
+MAX_HEADER_BYTES = 64 * 1024  # all fields together; one of them may have 32 KiB (http_server.py)
 _ONCE = ("authorization", "content-length", "transfer-encoding", "expect", "host", "destination", "range", "depth", "overwrite")
 
 
@@ -35,6 +36,8 @@ def new_request_id() -> str:
 def receive(request: web.BaseRequest, request_id: str, hosts: Hosts) -> Received:
     """Failure for what is not to be served whoever asks."""
     headers = request.headers
+    if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > MAX_HEADER_BYTES:
+        raise Failure("header_too_large")
     _refuse_repeated(headers)
     if request.method not in METHODS:
         raise Failure("method_not_allowed")

@@ -74,8 +74,9 @@ def answer(area: Area, path: bytes, deep: bool, wanted: Wanted, *, may_list: boo
             raise Refusal("permission_denied", "a file, where the scopes allow a collection only")
         listed = deep and may_list and is_collection(status)
         if listed:  # before the answer begins: a directory that cannot be read is a refusal
+            readable = area.open(path, os.O_RDONLY | os.O_DIRECTORY)
             os.close(descriptor)
-            descriptor = area.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            descriptor = readable
     except BaseException:
         os.close(descriptor)
         raise

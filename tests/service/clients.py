@@ -110,7 +110,7 @@ def connect(context: ssl.SSLContext, port: int, timeout_s: float = TIMEOUT_S) ->
     return context.wrap_socket(plain, server_hostname="localhost")
 
 
-def say(context: ssl.SSLContext, port: int, data: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
+def say(context: ssl.SSLContext, port: int, data: bytes, timeout_s: float = 10.0) -> bytes:
     """Everything that comes back until the server closes, or stays silent for a second after it has begun to answer."""
     with connect(context, port, timeout_s) as connection:
         connection.sendall(data)
