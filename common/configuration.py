@@ -1,6 +1,7 @@
 """Reads a service's configuration: one TOML file and conf.d/*.toml beside it, merged, checked, and made into frozen types.
 
-A key given twice is an error; tables in an array ([[issuer]]) add up over the files. Every complaint names the file, the key and what to do.
+A key given twice is an error; tables in an array ([[issuer]]) add up over the files. Every complaint names the file, the key and what to
+do.
 Nothing is clamped or ignored. Knows no service: the types say what may be set.
 """
 

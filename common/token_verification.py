@@ -1,6 +1,7 @@
 """Verifies bearer JWTs: only of configured issuers, signed with an asymmetric key of theirs, for this service, now.
 
-Before `verified` returns, every name here says unverified. A refusal has a code that the services turn into their own answers; no text of it
+Before `verified` returns, every name here says unverified. A refusal has a code that the services turn into their own answers; no text of
+it
 ever holds the token.
 """
 
@@ -89,7 +90,14 @@ async def _signed_claims(unverified: str, header: dict[str, Any], expected: Expe
 
 
 def _first_fitting(unverified: str, algorithm: str, candidates: list[Any]) -> dict[str, Any]:
-    options: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False, "verify_iss": False, "verify_sub": False}
+    options: Any = {
+        "verify_exp": False,
+        "verify_nbf": False,
+        "verify_iat": False,
+        "verify_aud": False,
+        "verify_iss": False,
+        "verify_sub": False,
+    }
     for candidate in candidates[:4]:
         try:
             return dict(jwt.decode(unverified, candidate.key.key, algorithms=[algorithm], options=options))

@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in (("serve", "serve until SIGTERM"), ("check", "say whether the configuration can be served")):
         command = commands.add_parser(name, help=text)
         command.add_argument("--config", type=Path, default=_DEFAULT, metavar="FILE")
-        command.add_argument("--effective", action="store_true", help=argparse.SUPPRESS if name == "serve" else "print every value and its origin")
+        command.add_argument(
+            "--effective", action="store_true", help=argparse.SUPPRESS if name == "serve" else "print every value and its origin"
+        )
     demo = commands.add_parser("demo", help="the main job on this machine, with an issuer of its own; needs no root")
     demo.add_argument("rest", nargs=argparse.REMAINDER)
     return parser

@@ -84,7 +84,7 @@ def _mapping(configuration: Configuration) -> Iterator[str]:
     if mapping.claim and "claim" not in mapping.methods:
         yield "mapping.claim is set, but 'claim' is not in mapping.methods"
     if any(area.account == "identity" for area in configuration.storage_area) and not (mapping.file or mapping.claim):
-        yield "mapping: a storage area has account = \"identity\", but neither [mapping.file] nor [[mapping.claim]] says who is who"
+        yield 'mapping: a storage area has account = "identity", but neither [mapping.file] nor [[mapping.claim]] says who is who'
 
 
 def _areas(configuration: Configuration) -> Iterator[str]:

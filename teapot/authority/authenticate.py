@@ -50,7 +50,7 @@ def _keys(fetcher: Fetcher, url: str) -> SigningKeys:
 
 
 def audiences(server: Server, issuer: Issuer) -> frozenset[str]:
-    """"auto": the service's names as URL and as host, with and without the port."""
+    """ "auto": the service's names as URL and as host, with and without the port."""
     if issuer.audiences != "auto":
         return frozenset(issuer.audiences)
     url = urlsplit(server.public_url)

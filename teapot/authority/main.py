@@ -206,7 +206,7 @@ class Authority:
     def _hear_observer(self, end: socket.socket, receiver: packets.Receiver[observer_messages.ToProcess]) -> None:
         try:
             ask = receiver.receive(end).message.ask
-            outcomes = [((name,), float(number)) for name, number in self._outcomes.items()]
+            outcomes: list[tuple[tuple[str, ...], float]] = [((name,), float(number)) for name, number in self._outcomes.items()]
             packets.send(end, observer_messages.Scraped(ask, self._spawner is not None, {"teapot_identify_total": outcomes}, {}, {}))
         except BlockingIOError:
             return

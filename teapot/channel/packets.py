@@ -57,9 +57,7 @@ def pack(message: msgspec.Struct, body: bytes | memoryview = b"") -> bytes:
     return b"".join((len(header).to_bytes(4, "little"), header, body))
 
 
-def send(
-    channel: socket.socket, message: msgspec.Struct, body: bytes | memoryview = b"", descriptors: Sequence[int] = ()
-) -> None:
+def send(channel: socket.socket, message: msgspec.Struct, body: bytes | memoryview = b"", descriptors: Sequence[int] = ()) -> None:
     """Send one packet. PeerGone: nothing was delivered. BlockingIOError: the queue is full, try again when writable."""
     send_packed(channel, pack(message, body), descriptors)
 

@@ -29,13 +29,9 @@ def _table() -> dict[str, Problem]:
         "method_not_allowed": Problem(405, receive, "This method is not offered here."),
         "expectation_failed": Problem(417, receive, "Only 'Expect: 100-continue' can be met.", close=True),
         "encoding_not_implemented": Problem(501, receive, "Only 'Transfer-Encoding: chunked' is understood.", close=True),
-        "content_encoding_refused": Problem(
-            415, receive, "Send the file as it is: Content-Encoding is not accepted.", close=True
-        ),
+        "content_encoding_refused": Problem(415, receive, "Send the file as it is: Content-Encoding is not accepted.", close=True),
         "not_implemented": Problem(501, receive, "This is not implemented."),
-        "foreign_destination": Problem(
-            502, receive, "The Destination names another server; copies between servers are not offered."
-        ),
+        "foreign_destination": Problem(502, receive, "The Destination names another server; copies between servers are not offered."),
         # authenticate
         "token_missing": Problem(401, authenticate, "Send a bearer token: 'Authorization: Bearer ...'."),
         "token_malformed": Problem(401, authenticate, "The bearer token is not a signed JWT that can be read."),
@@ -44,18 +40,12 @@ def _table() -> dict[str, Problem]:
         "token_signature": Problem(401, authenticate, "The token's signature does not match its issuer's keys."),
         "token_expired": Problem(401, authenticate, "The token has expired: obtain a new one."),
         "token_not_yet_valid": Problem(401, authenticate, "The token is not valid yet: check the clock of its issuer."),
-        "token_audience": Problem(
-            401, authenticate, "The token is not meant for this service: ask for one with this service as audience."
-        ),
-        "token_claims": Problem(
-            401, authenticate, "The token lacks a claim that its profile demands, or has one of the wrong form."
-        ),
+        "token_audience": Problem(401, authenticate, "The token is not meant for this service: ask for one with this service as audience."),
+        "token_claims": Problem(401, authenticate, "The token lacks a claim that its profile demands, or has one of the wrong form."),
         "issuer_unavailable": Problem(503, authenticate, "The keys of the token's issuer cannot be fetched at present.", 30),
         "authority_unavailable": Problem(503, authenticate, "Tokens cannot be verified at present.", 2),
         # map_identity
-        "not_mapped": Problem(
-            403, map_identity, "Your identity is not linked to an account of this site: ask the site to link it."
-        ),
+        "not_mapped": Problem(403, map_identity, "Your identity is not linked to an account of this site: ask the site to link it."),
         "account_not_served": Problem(403, map_identity, "Your account is not one that this service may serve."),
         "mapping_unavailable": Problem(503, map_identity, "Who you are here cannot be looked up at present.", 10),
         "area_issuer": Problem(403, map_identity, "This storage area is not open to your token's issuer."),
@@ -64,9 +54,7 @@ def _table() -> dict[str, Problem]:
         "insufficient_scope": Problem(403, authorise, "The token's scopes do not allow this here."),
         "read_only": Problem(403, authorise, "This storage area is read-only."),
         "anonymous_read_only": Problem(401, authorise, "Without a token this storage area can only be read."),
-        "between_accounts": Problem(
-            403, authorise, "Source and destination belong to different accounts: download and upload instead."
-        ),
+        "between_accounts": Problem(403, authorise, "Source and destination belong to different accounts: download and upload instead."),
         # reach_worker
         "not_allowed": Problem(503, reach_worker, "The account may not be reached at present.", 1),
         "account_refused": Problem(403, reach_worker, "Your account is not one that this service may serve."),
@@ -96,9 +84,7 @@ def _table() -> dict[str, Problem]:
         "collection_not_empty": Problem(409, exchange, "The collection is not empty."),
         "area_root_fixed": Problem(403, exchange, "The root of a storage area cannot be changed."),
         "replace_not_in_scope": Problem(403, exchange, "The token allows to create, and there is a file at this path already."),
-        "cannot_replace": Problem(
-            403, exchange, "The file cannot be replaced without changing what others rely on (owner, hard links)."
-        ),
+        "cannot_replace": Problem(403, exchange, "The file cannot be replaced without changing what others rely on (owner, hard links)."),
         "precondition_failed": Problem(412, exchange, "A condition of the request does not hold."),
         "exists_no_overwrite": Problem(412, exchange, "The destination exists, and the request says not to overwrite."),
         "same_resource": Problem(403, exchange, "Source and destination are the same, or one holds the other."),

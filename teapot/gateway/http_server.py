@@ -83,3 +83,8 @@ class HttpServer(web.Server):
             read_bufsize=_READ_BUFFER_BYTES,
             auto_decompress=False,
         )
+
+    def close_idle(self) -> None:
+        for connection in self.connections:
+            if isinstance(connection, Connection):
+                connection.close_if_idle()

@@ -126,9 +126,8 @@ class Gateway:
             listener.close()
         if within_s is not None:
             asyncio.get_running_loop().call_later(within_s, self._cut)
-        for connection in self._http.connections:
-            connection.close_if_idle()
-        while self._steps.counts.open_requests:
+        self._http.close_idle()
+        while self._steps.counts.open_requests:  # noqa: ASYNC110: a look twenty times a second is enough
             await asyncio.sleep(0.05)
 
     def _cut(self) -> None:

@@ -53,9 +53,7 @@ class Child:
         self.kill(how)
 
 
-def execute(
-    role: str, begin: start.Start, identity: Identity | None, keep: Iterable[int], capabilities: tuple[int, ...] = ()
-) -> int:
+def execute(role: str, begin: start.Start, identity: Identity | None, keep: Iterable[int], capabilities: tuple[int, ...] = ()) -> int:
     """Fork and execute a role; returns its pid. `keep`: descriptors that it inherits beside its Start and its master socket.
 
     identity None: single-account mode, no change of account.

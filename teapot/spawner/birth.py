@@ -38,9 +38,7 @@ def fork_worker(account: str, start: SpawnerStart, edition: str, inherited: Iter
     return Worker(pid, account, mine, time.monotonic(), edition)
 
 
-def _be_born(
-    name: str, start: SpawnerStart, edition: str, inherited_control: socket.socket, others: Iterable[socket.socket]
-) -> NoReturn:
+def _be_born(name: str, start: SpawnerStart, edition: str, inherited_control: socket.socket, others: Iterable[socket.socket]) -> NoReturn:
     try:
         channel = _let_go(inherited_control, others)
         with _told_on(channel):

@@ -5,6 +5,7 @@ After its deadline, or when the worker leaves, a channel takes no new request (N
 """
 
 import contextlib
+import functools
 import itertools
 import os
 import socket
@@ -12,6 +13,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import msgspec
 
 from teapot.channel import packets
 from teapot.channel.worker_messages import (
@@ -204,8 +207,7 @@ class Channel:
         exchange = self._exchanges.get(number)
         if exchange is None or exchange.body is None or exchange.sending or stream < 0:
             return stream
-        ended: Callable[[int, bool, str], None] = lambda moved, complete, detail: self._sent(exchange, moved, complete, detail)
-        exchange.sending = Sending(self._pump, _stream(stream), exchange.body, ended)
+        exchange.sending = Sending(self._pump, _stream(stream), exchange.body, functools.partial(self._sent, exchange))
         self._pump.add(exchange.sending, sends=True)
         return -1
 
@@ -303,7 +305,7 @@ class Channel:
         for number in list(self._exchanges):
             self._cancel(number)
 
-    def _send(self, message: packets.msgspec.Struct, body: bytes = b"") -> None:
+    def _send(self, message: msgspec.Struct, body: bytes = b"") -> None:
         if self.closed:
             return
         try:

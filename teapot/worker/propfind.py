@@ -10,10 +10,10 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 from teapot.worker.area import Area, is_collection, is_file
+from teapot.worker.content_types import content_type
 from teapot.worker.entity import etag
 from teapot.worker.hrefs import escaped, href
 from teapot.worker.http_dates import http_date, iso_date
-from teapot.worker.content_types import content_type
 from teapot.worker.propfind_request import Property, Wanted
 from teapot.worker.refusal import Refusal
 
@@ -118,10 +118,11 @@ def _member(area: Area, path: bytes, here: str, member: os.DirEntry[str], wanted
 
 def _response(link: str, resource: Resource, wanted: Wanted) -> str:
     known = _COLLECTION if is_collection(resource.status) else _FILE
+    missing: list[str] = []
     if wanted.names_only:
-        found, missing = [f"<D:{name}/>" for name in known], []
+        found = [f"<D:{name}/>" for name in known]
     elif wanted.properties is None:
-        found, missing = [_element(name, known[name](resource)) for name in known], []
+        found = [_element(name, known[name](resource)) for name in known]
     else:
         found, missing = _asked(wanted.properties, known, resource)
     parts = ["<D:response><D:href>", escape(link), "</D:href>"]

@@ -1,7 +1,6 @@
 """The worker's threads: each has a umask of its own, because two storage areas may have different ones."""
 
 import ctypes
-import os
 import threading
 from collections.abc import Callable
 
@@ -14,7 +13,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def start(work: Callable[[], None]) -> None:
     """A thread that nobody joins: a worker ends by os._exit, whatever hangs in the kernel then."""
     threading.stack_size(_STACK_BYTES)
-    threading.Thread(target=lambda: (own_umask(), work()), daemon=True).start()
+    threading.Thread(target=_begin, args=(work,), daemon=True).start()
+
+
+def _begin(work: Callable[[], None]) -> None:
+    own_umask()
+    work()
 
 
 def own_umask() -> None:

@@ -42,7 +42,8 @@ class Upload:
         self._exit = contextlib.ExitStack()
         self._area, self._terms, self._journal = area, terms, journal
         self._hidden: bytes | None = None
-        self.received, self._adler32, self._md5 = 0, 1, None
+        self.received, self._adler32 = 0, 1
+        self._md5: hashlib._Hash | None = None
         with contextlib.ExitStack() as undo:
             undo.callback(self.abort)
             self._place = self._exit.enter_context(area.place(path, make_parents=area.settings.create_parents))

@@ -155,9 +155,7 @@ def test_a_symbolic_link_out_of_the_area_is_not_followed(teapot: Teapot, site: S
     assert teapot.request("PUT", "/home/way-out/new", as_alice, b"x").status == 403
 
 
-def test_a_symbolic_link_into_another_home_is_not_followed(
-    teapot: Teapot, site: Site, as_alice: str, alice: Account, bob: Account
-) -> None:
+def test_a_symbolic_link_into_another_home_is_not_followed(teapot: Teapot, site: Site, as_alice: str, alice: Account, bob: Account) -> None:
     alice.run("ln", "-s", str(site.home_of(bob)), str(site.home_of(alice) / "to-bob"))
     assert teapot.request("GET", "/home/to-bob/any", as_alice).status == 403
 

@@ -19,8 +19,14 @@ TIMEOUT_S = 60
 
 def run(**who: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(  # type: ignore[call-overload, no-any-return]
-        [TEAPOT, "demo"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S, cwd="/",
-        env=direct_environment(), **who,
+        [TEAPOT, "demo"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        cwd="/",
+        env=direct_environment(),
+        **who,
     )
 
 
