@@ -127,7 +127,7 @@ class Gateway:
         if within_s is not None:
             asyncio.get_running_loop().call_later(within_s, self._cut)
         self._http.close_idle()
-        while self._steps.counts.open_requests:  # noqa: ASYNC110: a look twenty times a second is enough
+        while self._steps.counts.open_requests:
             await asyncio.sleep(0.05)
 
     def _cut(self) -> None:

@@ -166,7 +166,7 @@ class Observer:
     # --- systemd
 
     async def _tell_systemd(self) -> None:
-        while await self._missing():  # noqa: ASYNC110: each look asks the processes
+        while await self._missing():
             await asyncio.sleep(0.2)
         log.info("the service is ready")
         where = self._begin.notify_socket
