@@ -24,6 +24,8 @@ MAX_HEADERS = 64
 _LINGERING_S = 2.0
 _READ_BUFFER_BYTES = 256 * 1024
 
+_UNPARSABLE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
 Handler = Callable[[web.BaseRequest], Awaitable[Any]]
 
 
@@ -51,6 +53,16 @@ class Connection(RequestHandler):
         answer = web.Response(status=431 if code == "header_too_large" else 400, body=body, content_type="application/problem+json")
         answer.force_close()
         return answer
+
+    def data_received(self, data: bytes) -> None:
+        """The parser may trip over what it reads (a CONNECT without an authority, say): that is a bad request as well."""
+        try:
+            super().data_received(data)
+        except Exception as error:
+            log.info("a request that cannot be parsed: %s", type(error).__name__)
+            if self.transport is not None:
+                self.transport.write(_UNPARSABLE)
+            self.force_close()
 
     def close_if_idle(self) -> None:
         """Its request, if there is one, goes on: aiohttp's own shutdown would drop what still comes of a body."""

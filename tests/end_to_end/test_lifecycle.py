@@ -1,6 +1,7 @@
 """kill -9 of each process in the middle of a large PUT, renewal under running transfers, and the end in order."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -34,7 +35,7 @@ class Upload:
 
     def __init__(self, teapot: Teapot, token: str, source: Path, folder: Path, rate: str = "300M") -> None:
         command = ["curl", *curl_arguments(teapot.ca, folder, token), "--limit-rate", rate, "-o", folder / "answer"]
-        command += ["-w", "%{http_code}", "-T", source, teapot.url("/home/precious")]
+        command += ["-w", "%{http_code}", "-T", source, teapot.url("/home/lifecycle/precious")]
         self._curl = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=direct_environment())
 
     def status(self) -> int:
@@ -44,18 +45,18 @@ class Upload:
 
 @pytest.fixture
 def files(site: Site) -> Iterator[Path]:
-    home = site.home_of(site.alice)
-    precious = home / "precious"
-    precious.write_bytes(OLD)
-    os.chown(precious, site.alice.uid, site.alice.gid)
-    yield home
-    for left in home.iterdir():
-        left.unlink()
+    folder = site.home_of(site.alice) / "lifecycle"
+    folder.mkdir()
+    (folder / "precious").write_bytes(OLD)
+    for path in (folder, folder / "precious"):
+        os.chown(path, site.alice.uid, site.alice.gid)
+    yield folder
+    shutil.rmtree(folder)
 
 
 def is_back(teapot: Teapot, token: str) -> bool:
     try:
-        return teapot.request("GET", "/home/precious", token).status == 200
+        return teapot.request("GET", "/home/lifecycle/precious", token).status == 200
     except OSError:
         return False
 
@@ -92,7 +93,7 @@ def test_the_master_killed_during_a_put_ends_everything_and_nothing_is_left(
     assert [path.name for path in files.iterdir()] == ["precious"]
     assert (files / "precious").read_bytes() == OLD
     teapot.start()  # as systemd would
-    assert teapot.request("GET", "/home/precious", token).body == OLD
+    assert teapot.request("GET", "/home/lifecycle/precious", token).body == OLD
 
 
 def test_a_renewal_replaces_all_processes_and_cuts_no_transfer(
@@ -108,7 +109,7 @@ def test_a_renewal_replaces_all_processes_and_cuts_no_transfer(
     (tmp_path / "down").mkdir()
     download = subprocess.Popen(
         ["curl", *curl_arguments(teapot.ca, tmp_path / "down", as_alice), "--limit-rate", "300M", "-o", "/dev/null"]
-        + ["-w", "%{http_code} %{size_download}", teapot.url("/home/download")],
+        + ["-w", "%{http_code} %{size_download}", teapot.url("/home/lifecycle/download")],
         stdout=subprocess.PIPE,
         text=True,
         env=direct_environment(),
@@ -125,7 +126,7 @@ def test_a_renewal_replaces_all_processes_and_cuts_no_transfer(
 
     wait_for(renewed, 20, "the gateways were not replaced")
     assert (teapot.pid, teapot.process("spawner").pid) == (master, spawner)
-    assert teapot.request("GET", "/home/precious", as_alice, headers={"Range": "bytes=0-0"}).status == 206
+    assert teapot.request("GET", "/home/lifecycle/precious", as_alice, headers={"Range": "bytes=0-0"}).status == 206
 
 
 def test_a_configuration_that_is_not_fit_changes_nothing(teapot: Teapot, as_alice: str, files: Path) -> None:
@@ -138,7 +139,7 @@ def test_a_configuration_that_is_not_fit_changes_nothing(teapot: Teapot, as_alic
     finally:
         teapot.configuration.write_text(good)
     assert before <= {process.pid for process in teapot.processes()}
-    assert teapot.request("GET", "/home/precious", as_alice).status == 200
+    assert teapot.request("GET", "/home/lifecycle/precious", as_alice).status == 200
 
 
 def test_sigterm_lets_requests_in_flight_finish(
