@@ -96,6 +96,7 @@ class StorageArea(Section, frozen=True, kw_only=True):
     overwrite: Literal["refuse", "in_place"] = "refuse"
     umask: OctalMode = "0027"
     read_only: bool = False
+    checksums: tuple[Literal["adler32"], ...] = ("adler32",)  # computed on the way in and stored with the file
 
 
 class Worker(Section, frozen=True, kw_only=True):

@@ -56,6 +56,7 @@ def nothing_left_over(request: pytest.FixtureRequest) -> Iterator[None]:
     ledger = request.config.stash.get(_ledger, None)
     if ledger:
         left = ledger.left_over()
+        ledger.end_stray_processes()
         assert not left, f"left over: {left}"
 
 

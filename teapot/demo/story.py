@@ -70,7 +70,7 @@ class Story:
 
     def processes(self) -> None:
         heading("The processes behind it")
-        show(["ps", "-C", "python3,python,teapot", "-o", "pid,user:16,args", "--no-headers"], only="teapot: ")
+        show(["pgrep", "-u", str(os.getuid()), "-a", "-f", "^teapot: "])
 
     def _curl(self, expected: str, *arguments: str, token: bool = True) -> str:
         command = ["curl", "-sS", "--cacert", str(self._site.ca)]
@@ -78,7 +78,7 @@ class Story:
             command += ["--noproxy", "localhost"]
         if token:
             command += ["-H", f"@{self._site.authorization}"]
-        text = show([*command, "-w", r"HTTP %{http_code} after %{time_total} s\n", *arguments])
+        text = show([*command, "-w", r"\nHTTP %{http_code} after %{time_total} s\n", *arguments])
         if f"HTTP {expected} after" not in text:
             raise DemoFailed(f"HTTP {expected} was expected.")
         return text
@@ -88,8 +88,8 @@ def heading(text: str) -> None:
     print(f"\n{_BOLD}{text}{_PLAIN}", flush=True)
 
 
-def show(command: Sequence[str], only: str = "") -> str:
-    """Prints the command so that it can be repeated, its output, and how long it took. `only`: of its lines those that hold this."""
+def show(command: Sequence[str]) -> str:
+    """Prints the command so that it can be repeated, its output, and how long it took."""
     print(f"$ {shlex.join(command)}", flush=True)
     began = time.monotonic()
     try:
@@ -100,6 +100,5 @@ def show(command: Sequence[str], only: str = "") -> str:
         raise DemoFailed(f"{command[0]}: {failed}") from failed
     took_ms = (time.monotonic() - began) * 1000
     text = done.stdout.decode(errors="replace")
-    shown = [line for line in text.splitlines() if only in line]
-    print("\n".join([*shown, f"{_DIM}[{took_ms:.0f} ms]{_PLAIN}"]), flush=True)
+    print("\n".join([*text.splitlines(), f"{_DIM}[{took_ms:.0f} ms]{_PLAIN}"]), flush=True)
     return text

@@ -1,12 +1,14 @@
 """openat2(2): open a path below a directory, so that neither "..", a symbolic link nor /proc's magic links ever lead out of it."""
 
 import ctypes
+import errno
 import os
 
 _OPENAT2 = 437
 _RESOLVE_NO_MAGICLINKS, _RESOLVE_BENEATH = 0x02, 0x08
+_MAX_ATTEMPTS = 1000  # somebody who renames without end only stops requests to these very names
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.CDLL(None, use_errno=True)  # CDLL: other threads run while the storage is slow
 _libc.syscall.restype = ctypes.c_long
 _libc.syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
 
@@ -17,11 +19,14 @@ class _How(ctypes.Structure):
 
 def open_beneath(directory: int, path: bytes, flags: int, mode: int = 0) -> int:
     """A descriptor (close-on-exec). OSError as open(2); EXDEV: the path leads out of the directory."""
+    if b"\0" in path:
+        raise OSError(errno.EINVAL, "NUL in a path")
     how = _How(flags | os.O_CLOEXEC, mode, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
-    while True:
+    for _ in range(_MAX_ATTEMPTS):
         descriptor = _libc.syscall(_OPENAT2, directory, path or b".", ctypes.byref(how), ctypes.sizeof(how))
         if descriptor >= 0:
             return int(descriptor)
         error = ctypes.get_errno()
-        if error != 11:  # EAGAIN: something was renamed on the way; the kernel could not be sure
-            raise OSError(error, os.strerror(error))
+        if error not in (errno.EAGAIN, errno.EINTR):  # EAGAIN: something was renamed on the way, the kernel could not be sure
+            break
+    raise OSError(error, os.strerror(error))

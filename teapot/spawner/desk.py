@@ -195,7 +195,7 @@ class Desk:
 
     def _refuse(self, ask: Ask, reason: str) -> None:
         self.counts.refused[reason] += 1
-        log.log(logging.WARNING if reason == "not_allowed" else logging.INFO, "gateway %d, %s: %s", ask.gateway, ask.account, reason)
+        log.log(logging.WARNING if reason == "not_allowed" else logging.INFO, "gateway %d, %r: %s", ask.gateway, ask.account, reason)
         gateway = self.peers.get(("gateway", ask.gateway))
         if gateway:
             self._answer(gateway, Form(messages.REFUSED, ask.number, RETRY_S.get(reason, 1), reason))

@@ -1,59 +1,47 @@
 """A storage area as this worker's account sees it: everything is reached relative to the descriptor of its root.
 
 Paths are bytes, relative to the root, segments joined by "/"; b"" is the root itself. No path strings are joined and compared: that
-nothing leads out of the area is the kernel's business (kernel/openat2.py).
+nothing leads out of the area is the kernel's business (kernel/openat2.py). A symbolic link is followed where it is relative and stays
+inside; an absolute one is refused even if it points inside, because the kernel does not know where the area is "absolutely".
 """
 
 import contextlib
 import errno
-import fcntl
-import grp
 import os
 import stat
-import time
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from teapot.accounts import Account
 from teapot.configuration import StorageArea
 from teapot.kernel.openat2 import open_beneath
+from teapot.worker import area_roots
+from teapot.worker.place import Place, Target, open_directory
 from teapot.worker.refusal import Refusal, refusal_of
 
 # A FIFO must not block us, a terminal must not become ours.
 SAFELY = os.O_NONBLOCK | os.O_NOCTTY
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
-_PATIENCE_S = 10.0  # for the lock of a directory
-
-
-class Place(NamedTuple):
-    """A name in an open directory: all that changes names works on these."""
-
-    directory: int
-    name: bytes
-
-    def status(self) -> os.stat_result | None:
-        """Of what stands there, symbolic links not followed; None: nothing."""
-        try:
-            return os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
+_MAX_LINKS = 8  # one after the other at the end of a path
+_MAX_NAME_BYTES, _MAX_PATH_BYTES = 255, 4095
+_NO_PARENT = {errno.ENOENT: "parent_missing"}
+_NOTHING_BELOW = {errno.ENOTDIR: "not_found"}  # of what is to be read, moved or removed: below a file there is nothing
 
 
 class Area:
+    """`root` may be a descriptor of kind O_PATH: a root that can be entered but not read is as good."""
+
     def __init__(self, settings: StorageArea, root: int) -> None:
         self.settings = settings
         self.name = settings.name
         self.root = root
         self.umask = int(settings.umask, 8)
-        self.device = os.fstat(root).st_dev
 
     def open(self, path: bytes, flags: int) -> int:
-        """Refusal as the kernel refuses."""
+        """The caller looks at what it got (fstat) before it reads: it may be a FIFO or a device. Refusal as the kernel refuses."""
         _check(path)
         try:
             return open_beneath(self.root, path, flags if flags & os.O_PATH else flags | SAFELY)
         except OSError as error:
-            raise refusal_of(error) from error
+            raise refusal_of(error, _NOTHING_BELOW) from error
 
     @contextlib.contextmanager
     def opened(self, path: bytes, flags: int = os.O_RDONLY) -> Iterator[int]:
@@ -64,79 +52,95 @@ class Area:
             os.close(descriptor)
 
     def status(self, path: bytes) -> os.stat_result:
-        """Of the file or collection at the path, symbolic links followed as far as they stay inside."""
+        """Of what stands at the path, symbolic links followed as far as they stay inside. Needs no permission on the file itself."""
         with self.opened(path, os.O_PATH) as descriptor:
             return os.fstat(descriptor)
 
     @contextlib.contextmanager
-    def place(self, path: bytes, *, make_parents: bool = False) -> Iterator[Place]:
-        """The parent collection, open, and the last segment. parent_missing when there is no such collection."""
-        _check(path)
+    def place(self, path: bytes) -> Iterator[Place]:
+        """The parent collection, open, and the last segment: for what changes a name that exists. The root is not such a name."""
+        self._may_change(path)
         parent, _, name = path.rpartition(b"/")
-        if not name:
-            raise Refusal("area_root_fixed")
-        directory = self._parent(parent, make_parents)
+        try:
+            directory = open_directory(self.root, parent)
+        except OSError as error:
+            raise refusal_of(error, _NOTHING_BELOW) from error
         try:
             yield Place(directory, name)
         finally:
             os.close(directory)
 
-    def _parent(self, path: bytes, make: bool) -> int:
-        try:
-            return open_beneath(self.root, path, _DIRECTORY)
-        except OSError as error:
-            if error.errno == errno.ENOENT and make:
-                return self._make_parents(path)
-            missing = {errno.ENOENT: "parent_missing", errno.ENOTDIR: "is_file"}.get(error.errno or 0)
-            raise (Refusal(missing) if missing else refusal_of(error)) from error
+    @contextlib.contextmanager
+    def target(self, path: bytes, *, follow: bool = False) -> Iterator[Target]:
+        """Where something is to be written. parent_missing unless the area makes parents; nothing is made here yet.
 
-    def _make_parents(self, path: bytes) -> int:
-        """Several requests may make the same collections at the same time."""
-        made = b""
-        for segment in path.split(b"/"):
-            above, made = made, made + b"/" + segment if made else segment
-            with contextlib.suppress(FileExistsError), self.opened(above, _DIRECTORY) as directory:
-                make_directory(Place(directory, segment), self.umask)
-        return self.open(path, _DIRECTORY)
+        `follow`: a symbolic link at the end stands for what it points to, there or not, as open(2) takes it.
+        """
+        self._may_change(path)
+        for _ in range(_MAX_LINKS):
+            parent, _, name = path.rstrip(b"/").rpartition(b"/")
+            if name in (b"", b".", b".."):
+                raise Refusal("is_collection", "a symbolic link ends in a dot segment")
+            directory, missing = self._nearest(parent)
+            try:
+                _must_be_free(directory, missing)
+                link = _link_text(directory, name) if follow and not missing else None
+                if link is None:
+                    yield Target(directory, missing, name)
+                    return
+            finally:
+                os.close(directory)
+            if link.startswith(b"/"):
+                raise Refusal("leaves_area", "an absolute symbolic link")
+            path = parent + b"/" + link if parent else link
+        raise Refusal("leaves_area", "too many symbolic links")
+
+    def _may_change(self, path: bytes) -> None:
+        _check(path)
+        if not path:
+            raise Refusal("area_root_fixed")
+        if self.settings.read_only:
+            raise Refusal("read_only")
+
+    def _nearest(self, parent: bytes) -> tuple[int, tuple[bytes, ...]]:
+        """The nearest collection that exists, from the parent upwards, open; and the segments below it that do not."""
+        segments = parent.split(b"/") if parent else []
+        for present in range(len(segments), -1, -1):
+            try:
+                directory = open_directory(self.root, b"/".join(segments[:present]))
+            except FileNotFoundError as error:
+                if not self.settings.create_parents or not present:
+                    raise refusal_of(error, _NO_PARENT) from error
+            except OSError as error:
+                raise refusal_of(error) from error
+            else:
+                return directory, tuple(segments[present:])
+        raise AssertionError("the loop ends at the root")
 
 
-def make_directory(place: Place, umask: int) -> None:
-    """As mkdir(1) with the area's umask: a default ACL of the parent takes the umask's place, a setgid bit is passed on."""
-    os.umask(umask)  # of this thread only (see threads.py)
+def _must_be_free(directory: int, missing: tuple[bytes, ...]) -> None:
+    """Where making collections would not help: a link that points nowhere is in the way, or a link's text goes up through them."""
+    if missing and (_link_text(directory, missing[0]) is not None or not {b"", b".", b".."}.isdisjoint(missing)):
+        raise Refusal("parent_missing", "a symbolic link points nowhere")
+
+
+def _link_text(directory: int, name: bytes) -> bytes | None:
+    """None: not a symbolic link."""
     try:
-        os.mkdir(place.name, dir_fd=place.directory)
-    except FileExistsError:
-        raise
+        return os.readlink(name, dir_fd=directory)
     except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT):
+            return None
         raise refusal_of(error) from error
 
 
-@contextlib.contextmanager
-def locked(directory: int) -> Iterator[None]:
-    """One at a time changes names and attributes in a directory; `busy` when the lock is not to be had in time."""
-    descriptor = os.open(".", _DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
-    try:
-        _lock(descriptor)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise Refusal("busy", "the directory's lock is held by another") from None
-            time.sleep(0.005)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL):
-                raise refusal_of(error) from error
-            return  # a file system without locks: names still change atomically
-        else:
-            return
+def _check(path: bytes) -> None:
+    """The gateway has refused these already; a worker does not rely on it."""
+    segments = path.split(b"/") if path else []
+    if b"\0" in path or any(segment in (b"", b".", b"..") for segment in segments):
+        raise Refusal("bad_path")
+    if len(path) > _MAX_PATH_BYTES or any(len(segment) > _MAX_NAME_BYTES for segment in segments):
+        raise Refusal("name_too_long")
 
 
 def is_collection(status: os.stat_result) -> bool:
@@ -147,47 +151,14 @@ def is_file(status: os.stat_result) -> bool:
     return stat.S_ISREG(status.st_mode)
 
 
-def _check(path: bytes) -> None:
-    """The gateway has refused these already; a worker does not rely on it."""
-    if path and (b"\0" in path or any(segment in (b"", b".", b"..") for segment in path.split(b"/"))):
-        raise Refusal("bad_path")
-
-
 def open_areas(areas: tuple[StorageArea, ...], account: Account) -> dict[str, Area | Refusal]:
-    """Those that this account may be served in, with their roots open, or why they cannot be."""
-    eligible = (area for area in areas if area.account in ("identity", account.name) or area.anonymous_account == account.name)
-    return {area.name: _open_root(area, account) for area in eligible}
-
-
-def _open_root(area: StorageArea, account: Account) -> Area | Refusal:
-    try:
-        root = resolve_root(area.root, account)
-        if area.create_root:
-            with contextlib.suppress(FileExistsError):
-                os.makedirs(root, mode=0o777 & ~int(area.umask, 8))
-        return Area(area, os.open(root, _DIRECTORY | os.O_CLOEXEC))
-    except Refusal as refusal:
-        return refusal
-    except OSError as error:
-        missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
-        return Refusal("area_root_missing" if missing else "area_root_refused", str(error))
-
-
-def resolve_root(template: str, account: Account) -> str:
-    """{user}, {home} and {group} replaced; one that is empty, or that would add segments of its own, is refused."""
-    values = {"{user}": account.name, "{home}": account.home, "{group}": _group_name(account.gid) if "{group}" in template else ""}
-    for placeholder, value in values.items():
-        if placeholder not in template:
+    """Those that this account may be served in, or why they cannot be. Asks NSS for a group: call it before the cage is closed."""
+    opened: dict[str, Area | Refusal] = {}
+    for area in areas:
+        if area.account not in ("identity", account.name) and area.anonymous_account != account.name:
             continue
-        slashes = "/" in value and placeholder != "{home}"
-        if not value.strip("/") or slashes or ".." in value.split("/") or (placeholder == "{home}" and not value.startswith("/")):
-            raise Refusal("area_root_refused", f"{placeholder} resolves to {value!r}")
-        template = template.replace(placeholder, value)
-    return template
-
-
-def _group_name(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return ""
+        try:
+            opened[area.name] = Area(area, area_roots.open_root(area, account))
+        except Refusal as refusal:
+            opened[area.name] = refusal
+    return opened

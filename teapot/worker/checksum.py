@@ -1,16 +1,22 @@
 """adler32 of a file's content, kept beside the file in extended attributes, and computed when it is not there.
 
-`user.storm.checksum.adler32` is written as StoRM writes it (eight hex digits). Our own `user.teapot.checksum` says to which size and time
-of modification it belongs, so that a change by a batch job is noticed: without a guard that fits, a stored value is not believed.
+`user.storm.checksum.adler32` is written as StoRM writes it (eight lower-case hex digits), for site tools that read it. Our own
+`user.teapot.checksum` says to which size and time of modification it belongs. A value without a guard that fits is not believed: nothing
+tells whether a batch job wrote to the file after the value was stored, and a wrong checksum makes a good replica look corrupt. So a file
+that StoRM wrote is read once, when it is asked for. Storing is best effort, and changes ctime: that must be in no entity tag.
 """
 
 import contextlib
 import hashlib
 import os
 import zlib
+from collections.abc import Callable, Iterator
+
+from teapot.worker.refusal import Refusal, refusal_of
 
 ADLER32 = "user.storm.checksum.adler32"
 GUARD = "user.teapot.checksum"
+ATTRIBUTES = frozenset((ADLER32, GUARD))
 _PIECE = 1 << 20
 
 
@@ -22,34 +28,52 @@ def store(descriptor: int, adler32: int) -> None:
         os.setxattr(descriptor, GUARD, _guard(status))
 
 
-def digest(descriptor: int, algorithm: str) -> bytes:
-    """In binary form: what is stored, if that still fits, or computed from the content (and then stored)."""
-    if algorithm == "md5":
-        return _computed_md5(descriptor)
-    status = os.fstat(descriptor)
+def stored(descriptor: int, status: os.stat_result) -> int | None:
+    """The adler32 that was stored for exactly this content; None: it must be computed."""
     with contextlib.suppress(OSError, ValueError):
         if os.getxattr(descriptor, GUARD) == _guard(status):
-            return bytes.fromhex(os.getxattr(descriptor, ADLER32).decode().rjust(8, "0"))
-    adler32 = _computed_adler32(descriptor)
-    if _guard(os.fstat(descriptor)) == _guard(status):
-        store(descriptor, adler32)
-    return adler32.to_bytes(4, "big")
+            return int(os.getxattr(descriptor, ADLER32), 16) & 0xFFFFFFFF
+    return None
+
+
+def digest(descriptor: int, algorithm: str, stop: Callable[[], bool] = lambda: False) -> bytes:
+    """adler32 or md5 of the whole file, in binary form, from what is stored or from the content. `stop` is asked between pieces."""
+    try:
+        if algorithm == "md5":
+            return _md5(descriptor, stop)
+        status = os.fstat(descriptor)
+        value = stored(descriptor, status)
+        if value is None:
+            value = _adler32(descriptor, stop)
+            if _guard(os.fstat(descriptor)) == _guard(status):
+                store(descriptor, value)
+        return value.to_bytes(4, "big")
+    except OSError as error:
+        raise refusal_of(error) from error
 
 
 def _guard(status: os.stat_result) -> bytes:
     return b"%d %d" % (status.st_size, status.st_mtime_ns)
 
 
-def _computed_adler32(descriptor: int) -> int:
-    value, at = 1, 0
+def _pieces(descriptor: int, stop: Callable[[], bool]) -> Iterator[bytes]:
+    at = 0
     while piece := os.pread(descriptor, _PIECE, at):
-        value, at = zlib.adler32(piece, value), at + len(piece)
+        yield piece
+        at += len(piece)
+        if stop():
+            raise Refusal("storage_error", "the checksum is not wanted any more")
+
+
+def _adler32(descriptor: int, stop: Callable[[], bool]) -> int:
+    value = 1
+    for piece in _pieces(descriptor, stop):
+        value = zlib.adler32(piece, value)
     return value
 
 
-def _computed_md5(descriptor: int) -> bytes:
-    value, at = hashlib.md5(usedforsecurity=False), 0
-    while piece := os.pread(descriptor, _PIECE, at):
+def _md5(descriptor: int, stop: Callable[[], bool]) -> bytes:
+    value = hashlib.md5(usedforsecurity=False)
+    for piece in _pieces(descriptor, stop):
         value.update(piece)
-        at += len(piece)
     return value.digest()

@@ -9,9 +9,9 @@ from teapot.worker import conditions, digests, namespace, propfind, propfind_req
 from teapot.worker.area import Area
 from teapot.worker.bodies import Body
 from teapot.worker.conditions import Verdict
+from teapot.worker.ends import End
 from teapot.worker.entity import etag
 from teapot.worker.journal import Journal
-from teapot.worker.namespace import End
 from teapot.worker.reading import Reply
 from teapot.worker.refusal import Refusal
 from teapot.worker.upload import Stored, Terms, Upload
@@ -139,7 +139,7 @@ def _mkcol(office: Office, request: Request, body: bytes) -> Reply:
 def _move(office: Office, request: Request, body: bytes) -> Reply:
     source, target = _ends(office, request)
     terms = _terms(office, request, request.target_rights)
-    namespace.move(source, target, overwrite=_overwrite(request), terms=terms)
+    namespace.move(source, target, overwrite=_overwrite(request), terms=terms, journal=office.journal)
     return Reply(201, [])
 
 

@@ -164,6 +164,7 @@ def main(spawner: socket.socket, account: Account, areas: tuple[StorageArea, ...
     control.send(spawner, control.Control(control.READY, abi, text="" if abi else "this kernel has no Landlock"))
     with contextlib.suppress(Leave):
         life.run()
+    journal.close()
     os._exit(0)
 
 

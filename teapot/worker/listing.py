@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from teapot.worker.area import Area
 from teapot.worker.hrefs import escaped, href
 from teapot.worker.http_dates import iso_date
+from teapot.worker.journal import is_hidden
 
 POLICY = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _ROWS_A_PIECE = 200
@@ -39,6 +40,8 @@ def page(area: Area, path: bytes, directory: int) -> Iterator[bytes]:
 
 def _row(member: os.DirEntry[str]) -> str:
     name = os.fsencode(member.name)
+    if is_hidden(name):
+        return ""
     try:
         status = member.stat(follow_symlinks=False)
     except OSError:  # gone meanwhile, or not ours to see

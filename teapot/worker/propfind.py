@@ -14,6 +14,7 @@ from teapot.worker.content_types import content_type
 from teapot.worker.entity import etag
 from teapot.worker.hrefs import escaped, href
 from teapot.worker.http_dates import http_date, iso_date
+from teapot.worker.journal import is_hidden
 from teapot.worker.propfind_request import Property, Wanted
 from teapot.worker.refusal import Refusal
 
@@ -106,6 +107,8 @@ def _pieces(area: Area, path: bytes, itself: Resource, listed: bool, wanted: Wan
 def _member(area: Area, path: bytes, here: str, member: os.DirEntry[str], wanted: Wanted) -> str:
     """Files and collections; a symbolic link as what it points to, if that is inside the area."""
     name = os.fsencode(member.name)
+    if is_hidden(name):
+        return ""
     try:
         status = area.status(path + b"/" + name if path else name) if member.is_symlink() else member.stat(follow_symlinks=False)
     except (OSError, Refusal):  # gone meanwhile, or not ours to see

@@ -1,29 +1,37 @@
 """A file that is being written and has no name yet, until commit() gives it its name at one stroke or abort() forgets it.
 
-With O_TMPFILE nothing is ever left over. Where the file system has none, the data has a random name in the same directory, which is
-journalled first (journal.py). Everything that can be refused is refused before the first byte is taken.
+Everything that can be refused is refused before the first byte is taken: conditions, permissions, space. Missing parent collections are
+made at the commit only, so that an upload that fails leaves nothing at all. May be used by several threads, one after the other; an
+abort waits for a write that is under way.
 """
 
 import contextlib
 import errno
 import hashlib
 import os
-import secrets
+import threading
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from teapot.kernel import file_calls
 from teapot.worker import checksum, replace
-from teapot.worker.area import Area, Place, is_collection, locked
+from teapot.worker.area import Area
 from teapot.worker.journal import Journal
+from teapot.worker.place import Place, locked, sync
 from teapot.worker.refusal import Refusal, refusal_of
+from teapot.worker.staging import Staged
 
-Precondition = Callable[[os.stat_result | None], None]  # raises Refusal when what stands at the target is not as the request wants it
+# Raises Refusal when what stands at the target (None: nothing) is not as the request wants it.
+Precondition = Callable[[os.stat_result | None], None]
+
+_RESERVED_FROM_BYTES = 64 * 1024  # what is smaller comes with its request: writing it says as soon that there is no room
+_ATTEMPTS = 10  # against local processes that take no lock
 
 
 class Terms(NamedTuple):
-    """Under which a target may be written."""
+    """Under which a target may be written. The precondition is judged before the body, and again when the name is taken."""
 
     may_replace: bool
     precondition: Precondition
@@ -39,144 +47,163 @@ class Stored(NamedTuple):
 class Upload:
     def __init__(self, area: Area, path: bytes, terms: Terms, journal: Journal, length: int | None = None) -> None:
         """Refusal when it cannot be written. `length` as announced, None when unknown."""
-        self._exit = contextlib.ExitStack()
-        self._area, self._terms, self._journal = area, terms, journal
-        self._hidden: bytes | None = None
-        self.received, self._adler32 = 0, 1
+        self.received = 0
+        self.attributes: dict[str, bytes] = {}  # user attributes that the new file is to have, as far as the file system takes them
+        self.mtime_ns: int | None = None  # that the new file is to have; None: of the commit
+        self._area, self._terms = area, terms
+        self._adler32 = 1
         self._md5: hashlib._Hash | None = None
-        with contextlib.ExitStack() as undo:
-            undo.callback(self.abort)
-            self._place = self._exit.enter_context(area.place(path, make_parents=area.settings.create_parents))
-            self._inspect(self._place.status())
-            self.descriptor = self._open()
-            self._exit.callback(os.close, self.descriptor)
-            if length:
-                self._reserve(length)
-            undo.pop_all()
+        self._lock, self._open = threading.Lock(), True
+        with contextlib.ExitStack() as opened:
+            self._target = opened.enter_context(area.target(path, follow=True))
+            self._inspect(Place(self._target.directory, self._target.name), self._target.status())
+            self._staged = self._stage(opened, journal)
+            opened.callback(self._staged.discard)
+            self.descriptor = self._staged.descriptor
+            if length and length > _RESERVED_FROM_BYTES:
+                _reserve(self.descriptor, length)
+            self._opened = opened.pop_all()
 
     def want_md5(self) -> None:
-        """Before the first byte, when a digest of this kind came along."""
+        """Before the first byte, when a digest of this kind came along: cheaper than reading the file again."""
         self._md5 = hashlib.md5(usedforsecurity=False)
 
     def write(self, data: memoryview) -> None:
         """All of it. Refusal no_space, quota_exceeded, ..."""
-        self._adler32 = zlib.adler32(data, self._adler32)
-        if self._md5:
-            self._md5.update(data)
-        self.received += len(data)
-        try:
-            while data:
-                data = data[os.write(self.descriptor, data) :]
-        except OSError as error:
-            raise refusal_of(error) from error
+        with self._lock:
+            self._must_be_open()
+            self._adler32 = zlib.adler32(data, self._adler32)
+            if self._md5:
+                self._md5.update(data)
+            self.received += len(data)
+            try:
+                while data:
+                    data = data[os.write(self.descriptor, data) :]
+            except OSError as error:
+                raise refusal_of(error) from error
+
+    def filled(self, length: int, adler32: int) -> None:
+        """Instead of write(): the caller has put a whole file, of this checksum, into the descriptor."""
+        self.received, self._adler32 = length, adler32
 
     def commit(self, length: int, expected: Mapping[str, bytes]) -> Stored:
-        """Give the file its name, if it is complete and all conditions still hold. Upload is of no more use afterwards."""
-        try:
-            self._verify(length, expected)
-            os.ftruncate(self.descriptor, self.received)  # returns what was reserved too much
-            checksum.store(self.descriptor, self._adler32)
-            if self._terms.durable:
-                os.fdatasync(self.descriptor)
-            with locked(self._place.directory):
-                created = self._take_name()
-            if self._terms.durable:
-                os.fsync(self._place.directory)
-            return Stored(created, os.fstat(self.descriptor), self._adler32.to_bytes(4, "big"))
-        except OSError as error:
-            raise refusal_of(error) from error
-        finally:
-            self.abort()
+        """Give the file its name, if it is complete and all conditions still hold. Whatever happens, the upload is over then.
+
+        `expected`: digests in binary form that came with the body, by algorithm (adler32, md5).
+        """
+        with self._lock:
+            self._must_be_open()
+            try:
+                self._verify(length, expected)
+                _set_mtime(self.descriptor, self.mtime_ns)
+                if self._terms.durable:
+                    os.fdatasync(self.descriptor)
+                return self._take_name()
+            except OSError as error:
+                raise refusal_of(error, {errno.ENOENT: "parent_missing"}) from error
+            finally:
+                self._close()
 
     def abort(self) -> None:
         """Nothing is left over. May be called at any time, and again."""
-        if self._hidden is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(self._hidden, dir_fd=self._place.directory)
-            self._journal.forget(self._hidden)
-            self._hidden = None
-        self._exit.close()
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            self._opened.close()
+
+    def _must_be_open(self) -> None:
+        if not self._open:
+            raise Refusal("storage_error", "the upload was aborted")
 
     # --- before the body
 
-    def _inspect(self, old: os.stat_result | None) -> None:
-        if old is not None and is_collection(old):
-            raise Refusal("is_collection")
+    def _inspect(self, place: Place, old: os.stat_result | None) -> None:
         self._terms.precondition(old)
-        if old is not None and not self._terms.may_replace:
-            raise Refusal("replace_not_in_scope")
-        replace.inspect(self._place, old, self._area)
+        if old is not None:
+            if not self._terms.may_replace:
+                raise Refusal("replace_not_in_scope")
+            replace.inspect(place, old, self._area)
 
-    def _open(self) -> int:
-        flags = os.O_RDWR | os.O_CLOEXEC
-        os.umask(self._area.umask)  # of this thread (see threads.py); a default ACL takes its place
-        try:
-            return os.open(".", flags | os.O_TMPFILE, 0o666, dir_fd=self._place.directory)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
-                raise refusal_of(error) from error
-            return self._open_hidden(flags)
-
-    def _open_hidden(self, flags: int) -> int:
-        name = b".teapot-" + secrets.token_hex(12).encode()
-        self._journal.note(self._place.directory, name)
-        try:
-            descriptor = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=self._place.directory)
-        except OSError as error:
-            self._journal.forget(name)
-            raise refusal_of(error) from error
-        self._hidden = name
-        return descriptor
-
-    def _reserve(self, length: int) -> None:
-        try:
-            file_calls.reserve(self.descriptor, length)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
-                raise refusal_of(error) from error
-            space = os.fstatvfs(self.descriptor)
-            if space.f_bavail * space.f_frsize < length:
-                raise Refusal("no_space", f"{length} bytes announced") from error
+    def _stage(self, opened: contextlib.ExitStack, journal: Journal) -> Staged:
+        stage = self._target.directory
+        if self._area.settings.overwrite == "in_place" and not os.access(".", os.W_OK | os.X_OK, dir_fd=stage):
+            stage = self._area.root  # the old inode gets the data in the end, wherever it was kept meanwhile
+        return Staged(stage, self._area.umask, journal, durable=self._terms.durable)
 
     # --- after the body
 
     def _verify(self, length: int, expected: Mapping[str, bytes]) -> None:
         if self.received != length:
-            raise Refusal("body_too_short", f"{self.received} of {length} bytes")
-        found = {"adler32": self._adler32.to_bytes(4, "big")}
-        if self._md5:
-            found["md5"] = self._md5.digest()
+            raise Refusal("body_too_short", f"{self.received} bytes came, {length} were said to")
         for algorithm, value in expected.items():
-            if found[algorithm] != value:
+            if self._digest(algorithm) != value:
                 raise Refusal("digest_mismatch", algorithm)
 
-    def _take_name(self) -> bool:
-        """Under the directory's lock: look once more, then take the name. True: nothing had it before."""
-        old = self._place.status()
-        self._inspect(old)
-        if old is None:
+    def _digest(self, algorithm: str) -> bytes:
+        if algorithm == "adler32":
+            return self._adler32.to_bytes(4, "big")
+        if algorithm == "md5" and self._md5:
+            return self._md5.digest()
+        return checksum.digest(self.descriptor, algorithm)
+
+    def _take_name(self) -> Stored:
+        with self._target.place(self._area.umask, self._terms.durable) as place:
+            with locked(place.directory):
+                stored = self._settle(place)
+            sync(place.directory, self._terms.durable)
+        return stored
+
+    def _settle(self, place: Place) -> Stored:
+        """Under the directory's lock: look once more at what stands there, then take the name, or fill the old file."""
+        for _ in range(_ATTEMPTS):
+            old = place.status()
+            self._inspect(place, old)
             with contextlib.suppress(FileExistsError):
-                self._name_new(self._place.name)
-                return True
-            old = self._place.status()  # somebody who takes no locks was faster
-            self._inspect(old)
-        if old is not None:
-            replace.take_over(self.descriptor, self._place, old, self._area, self._name_hidden)
-        return False
+                return self._stored(old, self._create(place) if old is None else self._replace(place, old))
+        raise Refusal("busy", "others take the name and give it up, again and again")
 
-    def _name_new(self, name: bytes) -> None:
-        if self._hidden is None:
-            file_calls.link_descriptor(self.descriptor, self._place.directory, name)
-        else:
-            file_calls.rename_new(self._place.directory, self._hidden, self._place.directory, name)
-            self._journal.forget(self._hidden)
-            self._hidden = None
+    def _stored(self, old: os.stat_result | None, status: os.stat_result) -> Stored:
+        return Stored(old is None, status, self._adler32.to_bytes(4, "big"))
 
-    def _name_hidden(self) -> Place:
-        """A hidden name for the data, which a rename can then put in the place of the old file."""
-        if self._hidden is None:
-            name = b".teapot-" + secrets.token_hex(12).encode()
-            self._journal.note(self._place.directory, name)
-            file_calls.link_descriptor(self.descriptor, self._place.directory, name)
-            self._hidden = name
-        return Place(self._place.directory, self._hidden)
+    def _create(self, place: Place) -> os.stat_result:
+        self._attach()
+        self._staged.link(place)
+        return os.fstat(self.descriptor)
+
+    def _replace(self, place: Place, old: os.stat_result) -> os.stat_result:
+        if replace.hindrance(place, old):
+            adler32 = self._adler32 if self._area.settings.checksums else None
+            return replace.write_in_place(self.descriptor, place, adler32=adler32, durable=self._terms.durable)
+        replace.carry_over(place, old, self.descriptor)
+        self._attach()
+        self._staged.replace(place)
+        return os.fstat(self.descriptor)
+
+    def _attach(self) -> None:
+        for name, value in self.attributes.items():
+            with contextlib.suppress(OSError):
+                os.setxattr(self.descriptor, name, value)
+        if self._area.settings.checksums:
+            checksum.store(self.descriptor, self._adler32)
+
+
+def _reserve(descriptor: int, length: int) -> None:
+    """A full disk or quota is told before the body is sent."""
+    try:
+        file_calls.reserve(descriptor, length)
+    except OSError as error:
+        if error.errno not in file_calls.UNSUPPORTED:
+            raise refusal_of(error) from error
+        space = os.fstatvfs(descriptor)
+        if space.f_bavail * space.f_frsize < length:
+            raise Refusal("no_space", f"{length} bytes announced") from error
+
+
+def _set_mtime(descriptor: int, mtime_ns: int | None) -> None:
+    """To the nanosecond: the kernel's own stamp moves every few milliseconds, and two contents must never share an entity tag."""
+    now = time.time_ns()
+    with contextlib.suppress(OSError):
+        os.utime(descriptor, ns=(now, now if mtime_ns is None else mtime_ns))

@@ -49,8 +49,9 @@ def test_every_process_title_says_role_and_account(at_work: Teapot, site: Site) 
 @pytest.mark.parametrize("role", ["gateway", "authority", "observer"])
 def test_service_processes_have_their_account_no_group_and_no_capability(at_work: Teapot, site: Site, role: str) -> None:
     account = site.service_accounts[SERVICE_ROLES[role]]
-    for process in at_work.processes(role):
-        status = proc.status(process.pid)
+    statuses = [proc.status(process.pid) for process in at_work.processes(role)]
+    assert statuses
+    for status in statuses:
         assert (set(status.uids), set(status.gids), status.groups) == ({account.uid}, {account.gid}, ())
         assert (status.permitted, status.effective, status.inheritable, status.ambient, status.bounding) == (0, 0, 0, 0, 0)
         assert status.no_new_privileges
@@ -121,7 +122,9 @@ def test_the_tls_key_is_in_no_process_but_gateways_and_the_master(at_work: Teapo
     needles = [prime.to_bytes(128, order) for order in ("little", "big")] + [server_files.key.read_bytes()[100:164]]  # type: ignore[arg-type]
     assert all(proc.memory_holds(process.pid, needles) for process in at_work.processes("gateway")), "the control: what is there is found"
     for role in ("worker", "authority", "spawner", "observer"):
-        for process in at_work.processes(role):
+        processes = at_work.processes(role)
+        assert processes, role
+        for process in processes:
             assert not proc.memory_holds(process.pid, needles), proc.title(process.pid)
 
 
@@ -140,6 +143,7 @@ def test_no_process_has_a_socket_with_a_name_in_a_file_system(at_work: Teapot) -
     assert not named
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 def test_tls_1_2_and_1_3_are_spoken_and_1_1_is_not(at_work: Teapot) -> None:
     assert _negotiated(at_work, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
     assert _negotiated(at_work, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"

@@ -36,19 +36,30 @@ class Ledger:
     def left_over(self) -> list[str]:
         """Processes of our accounts that belong to no running Teapot, and socket files; what is just ending is waited for."""
         deadline = time.monotonic() + _PATIENCE_S
-        while (found := self._stray_processes() + self._socket_files()) and time.monotonic() < deadline:
+        while (found := self._left_over_now()) and time.monotonic() < deadline:
             time.sleep(0.1)
         return found
+
+    def end_stray_processes(self) -> None:
+        """So that what one test left is held against that test alone."""
+        strays = self._stray_processes()
+        for process in strays:
+            process.kill()
+        psutil.wait_procs(strays, _PATIENCE_S)
 
     def close(self) -> None:
         shutil.rmtree(self.ground)
 
-    def _stray_processes(self) -> list[str]:
+    def _left_over_now(self) -> list[str]:
+        processes = [f"process {each.pid} of uid {each.info['uids'].real}: {_title(each)}" for each in self._stray_processes()]
+        return processes + self._socket_files()
+
+    def _stray_processes(self) -> list[psutil.Process]:
         uids = {account.uid for account in self.accounts}
         known = {process.pid for teapot in self.teapots for process in teapot.processes()}
         return [
-            f"process {process.pid} of {process.info['username']}: {process.info['cmdline'] or process.info['name']}"
-            for process in psutil.process_iter(["uids", "username", "cmdline", "name", "status"])
+            process
+            for process in psutil.process_iter(["uids", "cmdline", "name", "status"])
             if process.pid not in known
             and process.info["uids"]
             and process.info["uids"].real in uids
@@ -64,3 +75,7 @@ class Ledger:
             except FileNotFoundError:
                 continue
         return found
+
+
+def _title(process: psutil.Process) -> str:
+    return " ".join(process.info["cmdline"] or ()).strip() or str(process.info["name"])

@@ -19,10 +19,9 @@ def impatient(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledge
 
 def test_a_process_of_a_test_account_is_seen(impatient: Ledger, alice: Account) -> None:
     with subprocess.Popen(["sleep", "30"], user=alice.uid, group=alice.gid) as stray:
-        try:
-            assert [one for one in impatient.left_over() if f"process {stray.pid} " in one]
-        finally:
-            stray.kill()
+        assert [one for one in impatient.left_over() if f"process {stray.pid} " in one]
+        impatient.end_stray_processes()
+        assert impatient.left_over() == []
 
 
 def test_a_socket_file_is_seen(impatient: Ledger) -> None:

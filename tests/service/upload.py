@@ -44,3 +44,4 @@ class Upload:
 
     def abandon(self) -> None:
         self._connection.close()
+

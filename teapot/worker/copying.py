@@ -1,0 +1,215 @@
+"""COPY within the storage areas of one account: a file atomically, through an upload; a collection member by member.
+
+Copied is what PROPFIND shows: files and collections, symbolic links as what they point to if that is inside the area. Other members
+(FIFOs, links that lead out or nowhere) are left out, or refused when nothing may be lost (a MOVE to another file system). User
+attributes, the dead properties of WebDAV, go along; owner, mode and ACL are those of a new file, but for the right to execute.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from teapot.kernel import file_calls
+from teapot.worker import checksum
+from teapot.worker.area import is_collection, is_file
+from teapot.worker.ends import End, Manner, inspect_target, lies_in, refuse_overlap
+from teapot.worker.journal import Journal
+from teapot.worker.place import DIRECTORY, Place, locked, make_directory, open_directory
+from teapot.worker.refusal import Refusal, refusing
+from teapot.worker.removal import MAX_DEPTH, remove_tree
+from teapot.worker.upload import Terms, Upload
+
+_PIECE = 1 << 20
+_CLONED_AT_ONCE = 1 << 30
+_CANNOT_CLONE = file_calls.UNSUPPORTED | {errno.EXDEV}
+
+
+class Job(NamedTuple):
+    manner: Manner
+    journal: Journal
+    deep: bool = True
+    complete: bool = False  # a member that cannot be copied as it is ends it
+
+
+def copy(source: End, target: End, *, overwrite: bool, deep: bool, terms: Terms, journal: Journal) -> bool:
+    """True when nothing was at the target before. `terms`: the precondition is about the source, the rest about the target.
+
+    A collection at the target is removed first (RFC 4918, section 9.8.4). A copy of a collection that fails is removed again.
+    """
+    return copy_as(source, target, Job(Manner(overwrite, terms), journal, deep))
+
+
+def copy_as(source: End, target: End, job: Job) -> bool:
+    with source.area.opened(source.path) as descriptor, refusing():
+        status = os.fstat(descriptor)
+        job.manner.terms.precondition(status)
+        if is_collection(status):
+            return _copy_collection(source, target, status, descriptor, job)
+        if not is_file(status):
+            raise Refusal("not_a_file")
+        with _closing(open_directory(source.area.root, source.path.rpartition(b"/")[0])) as above:
+            existing = _make_way(target, status, above, job)
+        _copy_file(descriptor, target, job)
+        return existing is None
+
+
+def _make_way(target: End, source: os.stat_result, above_source: int, job: Job) -> os.stat_result | None:
+    """What stood at the target. A collection, or whatever a collection is to replace, is removed; a file stays until it is replaced."""
+    with target.area.target(target.path) as prospect:
+        existing = inspect_target(target, prospect, source, job.manner)
+        if existing is None:
+            return None
+        place = Place(prospect.directory, prospect.name)
+        if is_collection(existing):
+            refuse_overlap(source, above_source, prospect.directory, existing)
+            remove_tree(place)
+        elif is_collection(source):
+            with locked(place.directory):
+                os.unlink(place.name, dir_fd=place.directory)
+    return existing
+
+
+# --- files
+
+
+def _copy_file(descriptor: int, target: End, job: Job) -> None:
+    status = os.fstat(descriptor)
+    terms = Terms(job.manner.terms.may_replace, lambda existing: _may_stand(existing, job), job.manner.terms.durable)
+    upload = Upload(target.area, target.path, terms, job.journal, status.st_size)
+    try:
+        upload.attributes = _dead_properties(descriptor)
+        _let_execute(upload.descriptor, status)
+        _fill(upload, descriptor, status)
+        after = os.fstat(descriptor)
+        if (after.st_size, after.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
+            raise Refusal("file_changed", "the source changed while it was copied")
+        upload.commit(status.st_size, {})
+    finally:
+        upload.abort()
+
+
+def _may_stand(existing: os.stat_result | None, job: Job) -> None:
+    if existing is not None and not job.manner.overwrite:
+        raise Refusal("exists_no_overwrite")
+
+
+def _dead_properties(descriptor: int) -> dict[str, bytes]:
+    with contextlib.suppress(OSError):
+        names = [name for name in os.listxattr(descriptor) if name.startswith("user.") and name not in checksum.ATTRIBUTES]
+        return {name: os.getxattr(descriptor, name) for name in names}
+    return {}
+
+
+def _let_execute(new: int, source: os.stat_result) -> None:
+    """To whom the source lets execute it, if they may read the new file."""
+    mode = os.fstat(new).st_mode & 0o777
+    if granted := source.st_mode & (mode >> 2) & 0o111:
+        os.fchmod(new, mode | granted)
+
+
+def _fill(upload: Upload, source: int, status: os.stat_result) -> None:
+    """Inside the storage, where it can do that and the checksum is known already; else by reading and writing."""
+    adler32 = checksum.stored(source, status)
+    if adler32 is not None and _clone(source, upload.descriptor, status.st_size):
+        upload.filled(status.st_size, adler32)
+        return
+    at = 0
+    while piece := os.pread(source, _PIECE, at):
+        upload.write(memoryview(piece))
+        at += len(piece)
+
+
+def _clone(source: int, target: int, size: int) -> bool:
+    """False: the file system cannot, and nothing was written."""
+    at = 0
+    while at < size:
+        try:
+            moved = os.copy_file_range(source, target, min(size - at, _CLONED_AT_ONCE), at, at)
+        except OSError as error:
+            if at == 0 and error.errno in _CANNOT_CLONE:
+                return False
+            raise
+        if moved == 0:
+            if at == 0:
+                return False
+            raise Refusal("file_changed", "the source was truncated while it was copied")
+        at += moved
+    return True
+
+
+# --- collections
+
+
+def _copy_collection(source: End, target: End, status: os.stat_result, descriptor: int, job: Job) -> bool:
+    with target.area.target(target.path) as prospect:
+        refuse_overlap(status, descriptor, prospect.directory, None)
+    existing = _make_way(target, status, descriptor, job)
+    umask, durable = target.area.umask, job.manner.terms.durable
+    with target.area.target(target.path) as prospect, prospect.place(umask, durable) as place:
+        if not make_directory(place, umask):
+            raise Refusal("busy", "somebody else has made the target meanwhile")
+        try:
+            if job.deep:
+                _copy_members(source, target, job, ())
+        except (Refusal, OSError):
+            with contextlib.suppress(Refusal):
+                remove_tree(place)
+            raise
+    return existing is None
+
+
+def _copy_members(source: End, target: End, job: Job, above: tuple[os.stat_result, ...]) -> None:
+    if len(above) > MAX_DEPTH:
+        raise Refusal("storage_error", f"more than {MAX_DEPTH} collections deep")
+    with source.area.opened(source.path, DIRECTORY) as directory:
+        here = os.fstat(directory)
+        names = [os.fsencode(name) for name in os.listdir(directory)]
+        links = {name for name in names if job.complete and _is_link(directory, name)}
+    for name in names:
+        if name in links:
+            raise Refusal("not_a_file", "a symbolic link, which would have to stay one")
+        _copy_member(_below(source, name), _below(target, name), job, (*above, here))
+
+
+def _copy_member(source: End, target: End, job: Job, above: tuple[os.stat_result, ...]) -> None:
+    try:
+        descriptor = source.area.open(source.path, os.O_RDONLY)
+    except Refusal as refusal:
+        if job.complete or refusal.problem not in ("not_found", "leaves_area", "not_a_file"):
+            raise
+        return
+    with _closing(descriptor):
+        status = os.fstat(descriptor)
+        if is_file(status):
+            _copy_file(descriptor, target, job)
+        elif job.complete and not is_collection(status):
+            raise Refusal("not_a_file")
+    if is_collection(status) and not any(os.path.samestat(status, one) for one in above) and _make_member(status, target):
+        _copy_members(source, target, job, above)
+
+
+def _make_member(source: os.stat_result, target: End) -> bool:
+    """False: a link has led to what holds the target, and the copy would never end."""
+    with target.area.target(target.path) as prospect:
+        if lies_in(prospect.directory, source):
+            return False
+        return make_directory(Place(prospect.directory, prospect.name), target.area.umask)
+
+
+def _below(end: End, name: bytes) -> End:
+    return End(end.area, end.path + b"/" + name if end.path else name)
+
+
+def _is_link(directory: int, name: bytes) -> bool:
+    return stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+
+
+@contextlib.contextmanager
+def _closing(descriptor: int) -> Iterator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,142 @@
+"""A worker is its user's program: whatever it says, only its own requests fail, visibly, and the gateway stays as it was."""
+
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from teapot.channel.packets import Packet
+from teapot.channel.worker_messages import Answer, Continue, End, Request, ToWorker
+from tests.gateway.stage import Play, Worker, stage, well_behaved
+
+
+def _says(*answers: tuple[dict[str, object], bytes]) -> Play:
+    def play(worker: Worker, request: Request, packet: Packet[ToWorker]) -> None:
+        for overrides, body in answers:
+            worker.say(Answer(**{"id": request.id, "status": 200, "fields": [], "length": len(body)} | overrides), body)  # type: ignore[arg-type]
+
+    return play
+
+
+def _sends(data: bytes) -> Play:
+    return lambda worker, request, packet: worker.end.send(data) and None
+
+
+def _hangs_up(worker: Worker, request: Request, packet: Packet[ToWorker]) -> None:
+    worker.end.shutdown(socket.SHUT_RDWR)
+
+
+def _gives_descriptors(worker: Worker, request: Request, packet: Packet[ToWorker]) -> None:
+    socket.send_fds(worker.end, [b"\x01\0\0\0x"], [0, 1, 2])
+
+
+def _continues(worker: Worker, request: Request, packet: Packet[ToWorker]) -> None:
+    worker.say(Continue(request.id))
+    worker.say(Continue(request.id))
+
+
+def _ends_at_once(worker: Worker, request: Request, packet: Packet[ToWorker]) -> None:
+    worker.say(End(request.id, 0, True))
+
+
+REFUSED = {
+    "an oversize packet": _sends(b"x" * 200_000),
+    "a truncated header": _sends(b"\xff\x00\x00\x00abc"),
+    "a garbage header": _sends(b"\x03\x00\x00\x00\xc1\xc1\xc1"),
+    "a foreign id": _says(({"id": 4711}, b"x")),
+    "CR LF in a value": _says(({"fields": [(b"etag", b"a\r\nset-cookie: b")]}, b"x")),
+    "NUL in a value": _says(({"fields": [(b"etag", b"a\0b")]}, b"x")),
+    "a name outside the list": _says(({"fields": [(b"set-cookie", b"a=b")]}, b"x")),
+    "status 99": _says(({"status": 99}, b"x")),
+    "status 101": _says(({"status": 101}, b"x")),
+    "status 600": _says(({"status": 600}, b"x")),
+    "more bytes than announced": _says(({"length": 1}, b"xx")),
+    "fewer bytes than announced": _says(({"length": 3}, b"xx")),
+    "no bytes though announced": _says(({"length": 100}, b"")),
+    "a body with 204": _says(({"status": 204}, b"HTTP/1.1 200 OK\r\n\r\n")),
+    "unwanted descriptors": _gives_descriptors,
+    "End out of turn": _ends_at_once,
+    "Continue twice": _continues,
+    "end of the channel": _hangs_up,
+}
+
+
+@pytest.mark.parametrize("breach", REFUSED)
+def test_a_breach_fails_the_request_that_it_belongs_to_with_502(tmp_path: Path, breach: str) -> None:
+    with stage(tmp_path / "log", {"mallory": REFUSED[breach], "alice": well_behaved}) as gateway:
+        assert gateway.ask("alice").startswith(b"HTTP/1.1 200 ")
+        assert gateway.ask("mallory").startswith(b"HTTP/1.1 502 ")
+        assert gateway.ask("alice").endswith(b"\r\n\r\nfine")
+        assert b"Traceback" not in gateway.log.read_bytes()
+
+
+def test_a_repeated_answer_is_not_given_to_anybody(tmp_path: Path) -> None:
+    twice = _says(({}, b"one"), ({}, b"two"))
+    with stage(tmp_path / "log", {"mallory": twice, "alice": well_behaved}) as gateway:
+        assert b"two" not in gateway.ask("mallory") + gateway.ask("alice")
+
+
+def test_a_worker_that_never_answers_is_504(tmp_path: Path) -> None:
+    with stage(tmp_path / "log", {"mallory": _says()}, answer_timeout_s=0.3) as gateway:
+        assert gateway.ask("mallory").startswith(b"HTTP/1.1 504 ")
+
+
+def _streams(announced: int | None, body: bytes, told: int | None, complete: bool = True) -> Play:
+    """told None: the stream stays open, and no End."""
+
+    def play(worker: Worker, request: Request, packet: Packet[ToWorker]) -> None:
+        worker.say(Answer(request.id, 200, [], streamed=True, length=announced))
+        (descriptor,) = worker.next().descriptors
+        stream = socket.socket(fileno=descriptor)
+        stream.sendall(body)
+        if told is None:
+            time.sleep(1)
+        stream.close()
+        if told is not None:
+            worker.say(End(request.id, told, complete))
+
+    return play
+
+
+LYING = {
+    "short": _streams(100, b"x" * 10, 10),
+    "short, and End lies": _streams(100, b"x" * 10, 100),
+    "long": _streams(10, b"x" * 100, 10),
+    "End lies about an unannounced length": _streams(None, b"x" * 10, 11),
+    "End says that it is not complete": _streams(None, b"x" * 10, 10, complete=False),
+    "the stream stops": _streams(100, b"x" * 10, None),
+}
+
+
+@pytest.mark.parametrize("lie", LYING)
+def test_a_streamed_body_that_is_not_as_told_is_visibly_cut(tmp_path: Path, lie: str) -> None:
+    with stage(tmp_path / "log", {"mallory": LYING[lie]}, body_timeout_s=0.3) as gateway:
+        head, _, body = gateway.ask("mallory").partition(b"\r\n\r\n")
+        assert len(body) < 100 and not body.endswith(b"0\r\n\r\n")
+
+
+def test_head_never_gets_a_body(tmp_path: Path) -> None:
+    with stage(tmp_path / "log", {"mallory": _streams(4, b"evil", 4)}, body_timeout_s=0.3) as gateway:
+        assert b"evil" not in gateway.ask("mallory", "HEAD")
+
+
+def test_others_are_not_delayed_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    breaches = {f"m{number}": play for number, play in enumerate(REFUSED.values())}
+    with stage(tmp_path / "log", {"alice": well_behaved, **breaches}) as gateway:
+        for name in ("alice", *breaches):
+            gateway.ask(name)
+        descriptors, resident = gateway.descriptors(), gateway.resident_bytes()
+        stop, worst = threading.Event(), 0.0
+        storm = threading.Thread(target=lambda: [gateway.ask(name) for _ in range(8) for name in breaches] and stop.set())
+        storm.start()
+        while not stop.is_set():
+            started = time.monotonic()
+            assert gateway.ask("alice").endswith(b"fine")
+            worst = max(worst, time.monotonic() - started)
+        storm.join()
+        time.sleep(0.2)
+        assert worst < 0.1 and gateway.descriptors() <= descriptors + 1
+        assert gateway.resident_bytes() < resident + (16 << 20) and os.path.exists(f"/proc/{gateway.process.pid}")

@@ -1,0 +1,1 @@
+"""The worker's file layer, on real file systems and as real accounts (numeric ids are all that the kernel asks for)."""
