@@ -27,18 +27,14 @@ class SigningKeys:
         self.kid = {algorithm: f"{algorithm.lower()}-{mark}" for algorithm in self.private}
 
     def sign(self, claims: dict[str, Any], algorithm: str = "RS256", headers: dict[str, Any] | None = None) -> str:
-        return jwt.encode(
-            claims, self.private[algorithm], algorithm=algorithm, headers={"kid": self.kid[algorithm], **(headers or {})}
-        )
+        return jwt.encode(claims, self.private[algorithm], algorithm=algorithm, headers={"kid": self.kid[algorithm], **(headers or {})})
 
     def key_set(self) -> dict[str, Any]:
         return {"keys": [self._public_jwk(algorithm) for algorithm in self.private]}
 
     def public_pem(self, algorithm: str = "RS256") -> bytes:
         return (
-            self.private[algorithm]
-            .public_key()
-            .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+            self.private[algorithm].public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         )
 
     def write(self, path: Path, algorithm: str = "RS256") -> Path:

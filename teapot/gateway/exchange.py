@@ -67,6 +67,7 @@ async def read_small_body(job: Job) -> bytes:
 
 async def _inline(job: Job, worker: WorkerChannel, conversation: Exchange) -> Done:
     body = await _kept_body(job)
+    conversation.expects = (Answer, NotServed)  # there is nothing to continue with
     await worker.send(_request(job, conversation, len(body) if job.received.method == "PUT" else None), body)
     return await _relay(job, worker, conversation, await conversation.next(job.server.answer_timeout_s))
 
@@ -154,6 +155,7 @@ async def _relay(job: Job, worker: WorkerChannel, conversation: Exchange, packet
     assert isinstance(answer, Answer)
     if answer.problem:
         raise Failure(answer.problem, answer.detail, answer.fields)
+    _refuse_misframed(job.received.method == "HEAD", answer, len(packet.body))
     if not job.http.content.is_eof():
         reply.keep_alive = False  # it answered without taking the whole body
     if not answer.streamed:
@@ -161,6 +163,13 @@ async def _relay(job: Job, worker: WorkerChannel, conversation: Exchange, packet
         reply.head(answer.status, answer.fields, answer.length if head_only or answer.length is not None else 0, packet.body)
         return await reply.end()
     return await _relay_body(job, worker, conversation, answer)
+
+
+def _refuse_misframed(head_only: bool, answer: Answer, size: int) -> None:
+    """What would shift the client's view of where the next answer begins."""
+    bodiless = head_only or answer.status in (204, 304)
+    if (size or answer.streamed) if bodiless else not answer.streamed and (answer.length or 0) != size:
+        raise Failure("worker_misbehaved", f"{answer.status}: {size} bytes of {answer.length}, streamed: {answer.streamed}")
 
 
 async def _relay_body(job: Job, worker: WorkerChannel, conversation: Exchange, answer: Answer) -> Done:

@@ -5,6 +5,7 @@ same without a bound, because a successor serves already. End of file on the mas
 """
 
 import asyncio
+import codecs
 import contextlib
 import logging
 import os
@@ -30,6 +31,7 @@ from teapot.kernel import landlock, process
 
 log = logging.getLogger(__name__)
 
+_CODECS = ("idna", "punycode", "latin-1", "ascii", "utf-8")  # what the HTTP parser may ask for: below Landlock nothing can be loaded
 _ORPHANED_S = 5.0
 _LAST_WORDS_S = 1.0
 _WRITE_BUFFER_BYTES = 256 * 1024
@@ -150,6 +152,8 @@ def main(descriptor: int) -> None:
     begin = start.read(descriptor, GatewayStart)
     process.present(f"gateway {begin.number}", begin.account, begin.log_level)
     tls = tls_context(begin)
+    for codec in _CODECS:
+        codecs.lookup(codec)
     if landlock.restrict(()) == 0:
         log.warning("this kernel has no Landlock: that the gateway opens no file rests on its code alone")
 

@@ -94,5 +94,6 @@ async def _permit(token: UnverifiedToken, received: Received, steps: Steps) -> P
 async def _failed(reply: Reply, failure: Failure, steps: Steps, request_id: str) -> Done:
     steps.counts.errors[failure.code] += 1
     level = logging.WARNING if PROBLEMS[failure.code].status >= 500 else logging.INFO
-    log.log(level, "%s %s: %s", request_id, failure.code, failure.detail.encode("unicode_escape").decode())
+    # ascii(), not a codec: one that is not loaded yet cannot be loaded below Landlock.
+    log.log(level, "%s %s: %s", request_id, failure.code, ascii(failure.detail)[1:-1])
     return reply.cut() if reply.begun else await reply.problem(failure)

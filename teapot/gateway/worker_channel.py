@@ -90,7 +90,7 @@ class WorkerChannel:
         self._greeted = False
         end.setblocking(False)
         self._loop.add_reader(end, self._read)
-        packets.send(end, Hello(CHANNEL_VERSION, teapot.__version__))
+        self.send_now(Hello(CHANNEL_VERSION, teapot.__version__))  # a worker that is gone already shows at the first request
 
     @contextlib.asynccontextmanager
     async def exchange(self, patience_s: float):  # type: ignore[no-untyped-def]
@@ -112,7 +112,10 @@ class WorkerChannel:
 
     async def send(self, message: msgspec.Struct, body: bytes = b"", descriptors: tuple[int, ...] = (), patience_s: float = 10.0) -> None:
         """Elsewhere: nothing was delivered."""
-        packet = packets.pack(message, body)
+        try:
+            packet = packets.pack(message, body)
+        except ValueError as large:
+            raise Failure("header_too_large", str(large)) from large
         while True:
             try:
                 packets.send_packed(self._end, packet, descriptors)

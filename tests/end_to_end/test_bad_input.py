@@ -279,7 +279,7 @@ def test_a_body_that_does_not_match_its_digest_is_not_stored(teapot: Teapot, sit
     assert not (site.home_of(alice) / "digest").exists()
 
 
-@pytest.mark.parametrize("method", ["POST", "PATCH", "TRACE", "BREW"])
+@pytest.mark.parametrize("method", ["POST", "PATCH", "TRACE", "CONNECT", "BREW"])
 def test_a_method_that_is_not_offered_is_refused(teapot: Teapot, as_alice: str, method: str) -> None:
     assert teapot.say(head(as_alice, method, "/home/any", "Content-Length: 0")).split(b" ")[1] in (b"400", b"405", b"501")
 

@@ -27,9 +27,7 @@ class Account(NamedTuple):
 
     def run(self, *command: str, data: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
         """As this account, with no groups but its own."""
-        return subprocess.run(
-            command, input=data, capture_output=True, user=self.uid, group=self.gid, extra_groups=(), cwd="/", timeout=60
-        )
+        return subprocess.run(command, input=data, capture_output=True, user=self.uid, group=self.gid, extra_groups=(), cwd="/", timeout=60)
 
 
 def create_person(nickname: str, homes: Path, shell: str = "/bin/sh") -> Account:

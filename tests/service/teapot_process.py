@@ -157,9 +157,7 @@ class Teapot:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = clients.TIMEOUT_S,
     ) -> Answer:
-        return clients.request(
-            self.tls, self.port, method, target, token=token, headers=headers, body=body, timeout_s=timeout_s
-        )
+        return clients.request(self.tls, self.port, method, target, token=token, headers=headers, body=body, timeout_s=timeout_s)
 
     def curl(self, path: str, *arguments: str | Path, token: str | None = None) -> CurlAnswer:
         return clients.curl(self.ca, *arguments, self.url(path), token=token)

@@ -44,4 +44,3 @@ class Upload:
 
     def abandon(self) -> None:
         self._connection.close()
-
