@@ -23,10 +23,10 @@ description := $(wildcard pyproject.toml README.md LICENSE)
 pytest := $(venv)/bin/pytest --import-mode=append
 ARGS ?=
 
-.PHONY: help demo test test-long test-kernel bench lint clean environment test-environment system-packages
+.PHONY: help demo test lint clean environment test-environment system-packages
 
 help:
-	@sed -n 's/^# \(make .*\)/\1/p' Makefile; echo "also: make test-long, test-kernel, bench, lint, clean; ARGS='-k name' goes to pytest"
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile; echo "also: make lint, clean; ARGS='-k name' goes to pytest"
 
 demo: GROUP := demo
 demo: environment
@@ -37,21 +37,6 @@ test: GROUP := test
 test: test-environment
 	@echo "== tests"
 	@$(pytest) -m "not long and not kernel" $(ARGS)
-
-test-long: GROUP := test
-test-long: test-environment
-	@echo "== tests that take long"
-	@$(pytest) -m long --timeout 3600 $(ARGS)
-
-test-kernel: GROUP := kernel
-test-kernel: test-environment
-	@echo "== tests that boot a system or a kernel"
-	@$(pytest) -m kernel --timeout 1200 $(ARGS)
-
-bench: GROUP := bench
-bench: test-environment
-	@echo "== benchmarks"
-	@cd $(checkout) && $(venv)/bin/python benchmarks/run.py $(ARGS)
 
 lint: GROUP := demo
 lint: test-environment

@@ -26,6 +26,8 @@ _READ_BUFFER_BYTES = 256 * 1024
 
 _UNPARSABLE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
+_PROBLEM = "application/problem+json"
+
 Handler = Callable[[web.BaseRequest], Awaitable[Any]]
 
 
@@ -48,11 +50,12 @@ class Connection(RequestHandler):
     ) -> Any:
         """What the parser did not understand: our own words, then the connection closes."""
         self.keep_alive(False)
+        if status >= 500:
+            log.error("unexpected: %s", ascii(exc))
+            return _closing(web.Response(status=500, body=problem_body("internal_error", "-"), content_type=_PROBLEM))
         code = "header_too_large" if isinstance(exc, LineTooLong) or status == 431 else "bad_request"
         body = problem_body(code, "-")
-        answer = web.Response(status=431 if code == "header_too_large" else 400, body=body, content_type="application/problem+json")
-        answer.force_close()
-        return answer
+        return _closing(web.Response(status=431 if code == "header_too_large" else 400, body=body, content_type=_PROBLEM))
 
     def data_received(self, data: bytes) -> None:
         """The parser may trip over what it reads (a CONNECT without an authority, say): that is a bad request as well."""
@@ -74,6 +77,11 @@ class Connection(RequestHandler):
 
     def log_debug(self, *args: Any, **kwargs: Any) -> None:
         pass
+
+
+def _closing(answer: web.Response) -> web.Response:
+    answer.force_close()
+    return answer
 
 
 class HttpServer(web.Server):

@@ -94,5 +94,7 @@ class Spawner:
                 os.close(descriptor)
             if answer is not None and not answer.done():
                 answer.set_exception(Failure(form.name))
+        elif len(descriptors) != 1:
+            answer.set_exception(Failure("spawner_unavailable", "a channel without its descriptor"))
         else:
             answer.set_result(socket.socket(fileno=descriptors[0]))
