@@ -68,9 +68,9 @@ def wlcg_capabilities(claims: VerifiedClaims) -> tuple[tuple[Capability, ...], b
     if not isinstance(version, str) or not re.fullmatch(r"1\.[0-9]+", version):
         raise Refusal("token_claims", f"wlcg.ver {str(version)[:20]!r}")
     scope = claims.claims.get("scope", "")
-    if not isinstance(scope, str):
-        raise Refusal("token_claims", "scope is no text")
-    scopes = scope.split()
+    if not isinstance(scope, str) or not scope.isprintable():
+        raise Refusal("token_claims", "scope is no text, or holds control characters")
+    scopes = scope.split(" ")
     found = tuple(capability for one in scopes if (capability := _capability(one)) is not None)
     return found, any(one.startswith(_ANY_CAPABILITY) for one in scopes)
 
