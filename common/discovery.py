@@ -1,63 +1,60 @@
-"""Fetches an issuer's metadata and keys: only from configured URLs, bounded in time and size, never over a redirect."""
+"""Finds an issuer's key set: OpenID Connect Discovery 1.0, or RFC 8414 where an issuer offers only that.
 
-import ssl
+Pure but for `key_set`, which asks. The caller names a configured issuer: nothing that a token says is ever fetched.
+"""
+
 from typing import Any
-from urllib.parse import urlsplit
 
-import aiohttp
-import msgspec
+from common.https_json import FetchFailed, JsonClient, NotOffered, is_loopback, split
 
-MAX_DOCUMENT_BYTES = 1 << 20
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_OPENID, _OAUTH = "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"
 
 
-class FetchFailed(Exception):
-    """The issuer, or what it answered, is of no use at present."""
+def metadata_urls(issuer: str) -> tuple[str, ...]:
+    """Where an issuer's metadata may be, in the order in which to ask: appended to its URL, or between host and path
+    (RFC 8414, section 3).
+    """
+    parts = split(issuer)
+    origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
+    return tuple(dict.fromkeys((f"{origin}{path}{_OPENID}", f"{origin}{_OAUTH}{path}", f"{origin}{_OPENID}{path}")))
 
 
-class Fetcher:
-    """One HTTP client for all issuers. Environment proxies are ignored."""
-
-    def __init__(self, tls: ssl.SSLContext, proxy: str, timeout_s: float) -> None:
-        self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=timeout_s), connector=aiohttp.TCPConnector(ssl=tls, limit=16), trust_env=False
+def key_set_url(issuer: str, metadata: dict[str, Any]) -> str:
+    """The jwks_uri of metadata that name exactly this issuer (RFC 8414, section 3.3)."""
+    named, url = metadata.get("issuer"), metadata.get("jwks_uri")
+    if named != issuer:
+        hint = (
+            " (only a trailing slash differs: configure it as the issuer writes it)"
+            if _slash_differs(named, issuer)
+            else ""
         )
-        self._proxy = proxy or None
-
-    async def json(self, url: str) -> dict[str, Any]:
-        parts = urlsplit(url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-            raise FetchFailed(f"{url}: not https")
-        try:
-            async with self._session.get(url, proxy=self._proxy, allow_redirects=False) as answer:
-                if answer.status != 200:
-                    raise FetchFailed(f"{url}: status {answer.status}")
-                document = await _bounded(answer.content, url)
-        except (aiohttp.ClientError, TimeoutError, OSError) as failed:
-            raise FetchFailed(f"{url}: {type(failed).__name__} {failed}") from failed
-        try:
-            return msgspec.json.decode(document, type=dict[str, Any])
-        except msgspec.MsgspecError as wrong:
-            raise FetchFailed(f"{url}: not a JSON object") from wrong
-
-    async def signing_keys(self, issuer: str) -> dict[str, Any]:
-        """The issuer's JWKS, by OpenID Connect discovery; its metadata must name exactly this issuer."""
-        metadata = await self.json(issuer.rstrip("/") + "/.well-known/openid-configuration")
-        if metadata.get("issuer") != issuer:
-            raise FetchFailed(f"{issuer}: its metadata is of the issuer {str(metadata.get('issuer'))[:200]!r}")
-        where = metadata.get("jwks_uri")
-        if not isinstance(where, str):
-            raise FetchFailed(f"{issuer}: its metadata names no jwks_uri")
-        return await self.json(where)
-
-    async def close(self) -> None:
-        await self._session.close()
+        raise FetchFailed(f"{issuer}: its metadata are those of the issuer {str(named)[:200]!r}{hint}")
+    if not isinstance(url, str):
+        raise FetchFailed(f"{issuer}: its metadata name no jwks_uri")
+    if split(issuer).scheme == "https" and split(url).scheme != "https":
+        raise FetchFailed(f"{issuer}: its jwks_uri is not https")
+    if not is_loopback(issuer) and is_loopback(url):
+        raise FetchFailed(f"{issuer}: its jwks_uri is on this machine")
+    return url
 
 
-async def _bounded(content: aiohttp.StreamReader, url: str) -> bytes:
-    document = b""
-    async for piece in content.iter_any():
-        document += piece
-        if len(document) > MAX_DOCUMENT_BYTES:
-            raise FetchFailed(f"{url}: more than {MAX_DOCUMENT_BYTES} bytes")
-    return document
+async def key_set(client: JsonClient, issuer: str) -> dict[str, Any]:
+    """The JWKS as the issuer publishes it now. FetchFailed otherwise."""
+    return await client.get(key_set_url(issuer, await _metadata(client, issuer)))
+
+
+async def _metadata(client: JsonClient, issuer: str) -> dict[str, Any]:
+    first, *others = metadata_urls(issuer)
+    try:
+        return await client.get(first)
+    except NotOffered as missing:
+        for url in others:
+            try:
+                return await client.get(url)
+            except NotOffered:
+                continue
+        raise missing
+
+
+def _slash_differs(named: object, issuer: str) -> bool:
+    return isinstance(named, str) and named.rstrip("/") == issuer.rstrip("/")

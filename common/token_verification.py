@@ -1,26 +1,27 @@
 """Verifies bearer JWTs: only of configured issuers, signed with an asymmetric key of theirs, for this service, now.
 
-Before `verified` returns, every name here says unverified. A refusal has a code that the services turn into their own answers; no text of
-it
-ever holds the token.
+Before `verified` returns, every name here says unverified. A token is parsed once, so that what was signed and what
+is believed are the same bytes. A refusal has a code that the services turn into their own answers; no text of it ever
+holds the token.
 """
 
-import asyncio
-import base64
-import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jwt
+import msgspec
 
-from common.discovery import FetchFailed
-from common.signing_keys import ALGORITHMS, SigningKeys
+from common.https_json import FetchFailed
+from common.signing_keys import ALGORITHMS, Key
 
-_ACCEPTED = frozenset(name for names in ALGORITHMS.values() for name in names)
-_TYPES = frozenset(("jwt", "at+jwt", "application/jwt", "application/at+jwt"))
 SKEW_S = 60.0  # for nbf and iat; exp has none
 MAX_TOKEN_BYTES = 24 * 1024
+_MAX_TRIED_KEYS = 4  # by a token that does not say which key it is signed with
+_MAX_SUBJECT_CHARACTERS = 255
+_TYPES = frozenset(("jwt", "at+jwt", "application/jwt", "application/at+jwt"))
+_JWS = jwt.PyJWS(algorithms=sorted(ALGORITHMS))
+_CLAIMS = msgspec.json.Decoder(dict[str, Any])
 
 
 class BadToken(Exception):
@@ -31,10 +32,18 @@ class BadToken(Exception):
         self.code, self.detail = code, detail
 
 
+class Keys(Protocol):
+    """As KeyCache: FetchFailed when nobody knows the issuer's keys."""
+
+    async def candidates(self, key_id: str | None, algorithm: str) -> tuple[Key, ...]: ...
+
+    async def renewed(self) -> bool: ...
+
+
 class Expected(NamedTuple):
     """What tokens of one issuer must fulfil."""
 
-    keys: SigningKeys
+    keys: Keys
     audiences: frozenset[str]
     audience_required: bool
 
@@ -48,102 +57,122 @@ class VerifiedClaims(NamedTuple):
     claims: Mapping[str, Any]
 
 
-async def verified(unverified: str, issuers: Mapping[str, Expected], clock: Callable[[], float] = time.time) -> VerifiedClaims:
-    """BadToken for anything that is not beyond doubt. The issuer is looked up before anything of it is fetched."""
-    header, unverified_issuer = _unverified_parts(unverified)
-    expected = issuers.get(unverified_issuer)
+class _Unverified(NamedTuple):
+    token: str
+    algorithm: str
+    key_id: str | None
+    issuer: str
+    claims: dict[str, Any]
+
+
+async def verified(
+    token: str, issuers: Mapping[str, Expected], clock: Callable[[], float] = time.time
+) -> VerifiedClaims:
+    """BadToken for anything that is not beyond doubt. The issuer is known before anything of it is fetched."""
+    unverified = _read(token)
+    expected = issuers.get(unverified.issuer)
     if expected is None:
-        raise BadToken("issuer", f"issuer {unverified_issuer[:200]!r}")
-    claims = await _signed_claims(unverified, header, expected)
-    _check_times(claims, clock())
-    _check_audience(claims, expected)
-    subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= 255 or not subject.isprintable():
-        raise BadToken("claims", "sub is missing, or no short text")
-    return VerifiedClaims(unverified_issuer, subject, float(claims["exp"]), claims)
-
-
-def _unverified_parts(unverified: str) -> tuple[dict[str, Any], str]:
-    if len(unverified) > MAX_TOKEN_BYTES:
-        raise BadToken("malformed", f"{len(unverified)} bytes")
-    header = _unverified_header(unverified)
-    if not isinstance(header.get("alg"), str) or header["alg"] not in _ACCEPTED:
-        raise BadToken("algorithm", f"alg {str(header.get('alg'))[:20]!r}")
-    if "crit" in header:
-        raise BadToken("algorithm", "crit is not understood")
+        raise BadToken("issuer", f"issuer {unverified.issuer[:200]!r}")
     try:
-        issuer = jwt.api_jwt.decode_complete(unverified, options={"verify_signature": False})["payload"].get("iss")
-    except (jwt.PyJWTError, ValueError, RecursionError) as wrong:
+        await _require_signature(unverified, expected.keys)
+    except FetchFailed as failed:
+        raise BadToken("issuer_unavailable", str(failed)[:300]) from failed
+    return _believed(unverified, expected, clock())
+
+
+def _read(token: str) -> _Unverified:
+    if len(token) > MAX_TOKEN_BYTES:
+        raise BadToken("malformed", f"{len(token)} characters")
+    try:
+        parts = _JWS.decode_complete(token, options={"verify_signature": False})
+        claims = _CLAIMS.decode(parts["payload"])
+    except (jwt.PyJWTError, msgspec.MsgspecError, ValueError, RecursionError) as wrong:
         raise BadToken("malformed", type(wrong).__name__) from wrong
-    if str(header.get("typ", "JWT")).lower() not in _TYPES:
-        raise BadToken("claims", f"typ {str(header['typ'])[:40]!r}")
+    header, issuer = parts["header"], claims.get("iss")
+    algorithm = _acceptable_algorithm(header)
     if not isinstance(issuer, str):
         raise BadToken("issuer", "no iss")
-    return header, issuer
+    return _Unverified(token, algorithm, header.get("kid"), issuer, claims)
 
 
-def _unverified_header(unverified: str) -> dict[str, Any]:
-    """Read by ourselves, because the library refuses some headers before one can say why."""
-    try:
-        first = unverified.partition(".")[0].encode()
-        header = json.loads(base64.urlsafe_b64decode(first + b"=" * (-len(first) % 4)))
-    except (ValueError, RecursionError) as wrong:
-        raise BadToken("malformed", type(wrong).__name__) from wrong
-    if not isinstance(header, dict):
-        raise BadToken("malformed", "the header is no object")
-    return header
+def _acceptable_algorithm(header: dict[str, Any]) -> str:
+    algorithm, kind = header.get("alg"), header.get("typ", "JWT")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+        raise BadToken("algorithm", f"alg {str(algorithm)[:20]!r}")
+    if "crit" in header:
+        raise BadToken("algorithm", "crit is not understood")
+    if not isinstance(kind, str) or kind.lower() not in _TYPES:
+        raise BadToken("claims", f"typ {str(kind)[:40]!r}")
+    return algorithm
 
 
-async def _signed_claims(unverified: str, header: dict[str, Any], expected: Expected) -> dict[str, Any]:
-    key_id = header.get("kid")
-    try:
-        candidates = await expected.keys.candidates(key_id if isinstance(key_id, str) else None, header["alg"])
-    except FetchFailed as failed:
-        raise BadToken("issuer_unavailable", str(failed)) from failed
-    return await asyncio.get_running_loop().run_in_executor(None, _first_fitting, unverified, header["alg"], candidates)
+async def _require_signature(unverified: _Unverified, keys: Keys) -> None:
+    """A signature that fits no key is looked at again if the issuer has newer keys: some keep the id of a key that
+    they replace.
+    """
+    candidates = await keys.candidates(unverified.key_id, unverified.algorithm)
+    if _is_signed(unverified, candidates):
+        return
+    if (
+        candidates
+        and await keys.renewed()
+        and _is_signed(unverified, await keys.candidates(unverified.key_id, unverified.algorithm))
+    ):
+        return
+    raise BadToken(
+        "signature",
+        "no key of the issuer fits" if candidates else f"the issuer has no key {str(unverified.key_id)[:80]!r}",
+    )
 
 
-def _first_fitting(unverified: str, algorithm: str, candidates: list[Any]) -> dict[str, Any]:
-    options: Any = {
-        "verify_exp": False,
-        "verify_nbf": False,
-        "verify_iat": False,
-        "verify_aud": False,
-        "verify_iss": False,
-        "verify_sub": False,
-    }
-    for candidate in candidates[:4]:
+def _is_signed(unverified: _Unverified, candidates: tuple[Key, ...]) -> bool:
+    for candidate in candidates[:_MAX_TRIED_KEYS]:
         try:
-            return dict(jwt.decode(unverified, candidate.key.key, algorithms=[algorithm], options=options))
+            _JWS.decode(unverified.token, candidate.public, algorithms=[unverified.algorithm])
         except jwt.InvalidSignatureError:
             continue
-        except jwt.PyJWTError as wrong:
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as wrong:
             raise BadToken("malformed", type(wrong).__name__) from wrong
-    raise BadToken("signature", "no key of the issuer fits")
+        return True
+    return False
 
 
-def _check_times(claims: dict[str, Any], now: float) -> None:
-    expires = claims.get("exp")
-    if not _is_number(expires):
-        raise BadToken("claims", "exp is missing, or no number")
-    if now >= float(expires):  # type: ignore[arg-type]
-        raise BadToken("expired", f"{now - float(expires):.0f} s ago")  # type: ignore[arg-type]
+def _believed(signed: _Unverified, expected: Expected, now: float) -> VerifiedClaims:
+    expires = _check_times(signed.claims, now)
+    _check_audience(signed.claims.get("aud"), expected)
+    subject = signed.claims.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= _MAX_SUBJECT_CHARACTERS or not subject.isprintable():
+        raise BadToken("claims", "sub is missing, or no short text")
+    return VerifiedClaims(signed.issuer, subject, expires, signed.claims)
+
+
+def _check_times(claims: dict[str, Any], now: float) -> float:
+    expires = _time(claims, "exp")
+    if expires is None:
+        raise BadToken("claims", "exp is missing")
+    if now >= expires:
+        raise BadToken("expired", f"{now - expires:.0f} s ago")
     for name in ("nbf", "iat"):
-        value = claims.get(name)
-        if value is not None and not _is_number(value):
-            raise BadToken("claims", f"{name} is no number")
-        if value is not None and float(value) > now + SKEW_S:
-            raise BadToken("not_yet_valid", name)
+        begins = _time(claims, name)
+        if begins is not None and begins > now + SKEW_S:
+            raise BadToken("not_yet_valid", f"{name} is {begins - now:.0f} s ahead")
+    return expires
 
 
-def _check_audience(claims: dict[str, Any], expected: Expected) -> None:
-    audience = claims.get("aud")
-    listed = [audience] if isinstance(audience, str) else audience
-    if listed is None and not expected.audience_required:
+def _time(claims: dict[str, Any], name: str) -> float | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 1e12:
+        raise BadToken("claims", f"{name} is no time")
+    return float(value)
+
+
+def _check_audience(audience: object, expected: Expected) -> None:
+    if audience is None and not expected.audience_required:
         return
-    if not isinstance(listed, list) or not expected.audiences.intersection(one for one in listed if isinstance(one, str)):
+    listed = [audience] if isinstance(audience, str) else audience
+    if not isinstance(listed, list) or not expected.audiences.intersection(
+        one for one in listed if isinstance(one, str)
+    ):
         raise BadToken("audience", f"aud {str(audience)[:200]!r}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12

@@ -1,7 +1,11 @@
-"""teapot serve | check [--effective] | demo | --version: the names that people's scripts rely on."""
+"""teapot serve | check [--effective] | demo | --version: the names that people's scripts rely on.
+
+Exit statuses: 0, 1 when the service cannot be started, 2 for a wrong command line, 78 (EX_CONFIG) for a configuration that is refused.
+"""
 
 import argparse
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +13,8 @@ import msgspec
 
 import teapot
 from common.configuration import BadConfiguration, Loaded, load
-from teapot.configuration import Configuration
-from teapot.configuration_rules import complaints
+from teapot.configuration import NOT_OFFERED, Configuration, with_defaults
+from teapot.configuration_rules import complaints, remarks
 
 BAD_CONFIGURATION = 78  # EX_CONFIG
 _DEFAULT = Path("/etc/teapot/teapot.toml")
@@ -25,31 +29,31 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         loaded = read(parsed.config)
     except BadConfiguration as bad:
-        for complaint in bad.complaints:
-            print(f"teapot: {complaint}", file=sys.stderr)
+        _say(bad.complaints)
         return BAD_CONFIGURATION
+    _say(f"note: {remark}" for remark in remarks(loaded.value))
     return _check(loaded, parsed.effective) if parsed.command == "check" else _serve(loaded, parsed.config)
 
 
 def read(path: Path) -> Loaded[Configuration]:
     """BadConfiguration with all complaints there are."""
-    loaded = load(path, Configuration)
-    found = complaints(loaded.value)
-    if found:
-        raise BadConfiguration(*(f"{path}: {complaint}" for complaint in found))
+    loaded = load(path, Configuration, NOT_OFFERED)
+    loaded = loaded._replace(value=with_defaults(loaded.value))
+    loaded.refuse(complaints(loaded.value))
     return loaded
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="teapot", description="One HTTPS/WebDAV door to a site's storage.")
     parser.add_argument("--version", action="version", version=f"teapot {teapot.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (("serve", "serve until SIGTERM"), ("check", "say whether the configuration can be served")):
-        command = commands.add_parser(name, help=text)
-        command.add_argument("--config", type=Path, default=_DEFAULT, metavar="FILE")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="serve until SIGTERM; SIGHUP reloads")
+    check = commands.add_parser("check", help="say whether the configuration can be served, and what must be changed")
+    for command in (serve, check):
         command.add_argument(
-            "--effective", action="store_true", help=argparse.SUPPRESS if name == "serve" else "print every value and its origin"
+            "--config", type=Path, default=_DEFAULT, metavar="FILE", help=f"default: {_DEFAULT}; conf.d/*.toml beside it adds"
         )
+    check.add_argument("--effective", action="store_true", help="print every value and where it comes from")
     demo = commands.add_parser("demo", help="the main job on this machine, with an issuer of its own; needs no root")
     demo.add_argument("rest", nargs=argparse.REMAINDER)
     return parser
@@ -58,21 +62,43 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(loaded: Loaded[Configuration], path: Path) -> int:
     from teapot.master import serve
 
-    return serve.main(loaded.value, loaded.files, path.resolve())
+    # Absolute, but not resolved: conf.d lies beside the name that was given, not beside what it links to.
+    return serve.main(loaded.value, loaded.files, path.absolute())
 
 
 def _check(loaded: Loaded[Configuration], effective: bool) -> int:
+    configuration = loaded.value
     if effective:
-        for key, value in _values(msgspec.to_builtins(loaded.value), ""):
-            print(f"{key} = {msgspec.json.encode(value).decode()}    # {loaded.origins.get(key, 'default')}")
+        for line in _effective(loaded):
+            print(line)
     else:
+        areas = ", ".join(f"{area.name} at {area.path}" for area in configuration.storage_area)
         print(f"ok: {', '.join(map(str, loaded.files))}")
+        print(f"{configuration.server.public_url} on {', '.join(configuration.server.listen)}: {areas}")
+        print(f"issuers: {', '.join(issuer.url for issuer in configuration.issuer)}")
     return 0
 
 
-def _values(value: Any, key: str) -> list[tuple[str, Any]]:
+def _effective(loaded: Loaded[Configuration]) -> Iterator[str]:
+    """key = value    # FILE: its key in that file, or default"""
+    for key, value in _values(msgspec.to_builtins(loaded.value), ""):
+        if value is None:
+            yield f"# {key} is not set"
+        else:
+            yield f"{key} = {msgspec.json.encode(value).decode()}    # {loaded.origins.get(key, 'default')}"
+
+
+def _values(value: Any, key: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
-        return [entry for name, below in value.items() for entry in _values(below, f"{key}.{name}" if key else name)]
-    if isinstance(value, list | tuple) and value and isinstance(value[0], dict):
-        return [entry for number, below in enumerate(value) for entry in _values(below, f"{key}[{number}]")]
-    return [(key, value)]
+        for name, below in value.items():
+            yield from _values(below, f"{key}.{name}" if key else name)
+    elif isinstance(value, list | tuple) and value and isinstance(value[0], dict):
+        for number, below in enumerate(value):
+            yield from _values(below, f"{key}[{number}]")
+    else:
+        yield key, value
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(f"teapot: {line}", file=sys.stderr)

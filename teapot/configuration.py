@@ -3,18 +3,40 @@
 Read once by the master (common/configuration.py finds, merges and checks the files) and passed down to each process
 as the part that this process needs (see channel/start.py). Nothing in here touches a file or the network.
 
-Every duration ends in _s and is in seconds, every size in _bytes.
+Every duration ends in _s and is in seconds, every size in _bytes. A type's description is what an admin reads who set it wrongly.
 """
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
-NonNegative = Annotated[int, Meta(ge=0)]
-Positive = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0)]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-OctalMode = Annotated[str, Meta(pattern=r"^0?[0-7]{3}$")]
+_YEAR_S = 366 * 86400
+_LARGEST = (1 << 31) - 1
+
+Processes = Annotated[int, Meta(ge=0, le=256, description="an integer from 0 to 256")]
+Positive = Annotated[int, Meta(ge=1, le=_LARGEST, description="an integer, 1 or more")]
+OpenFiles = Annotated[int, Meta(ge=64, le=_LARGEST, description="an integer, 64 or more")]
+MemoryBytes = Annotated[int, Meta(ge=64 << 20, le=1 << 62, description="an integer, 67108864 (64 MiB) or more")]
+Seconds = Annotated[float, Meta(gt=0, le=_YEAR_S, description="a number above 0, at most a year")]
+Name = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="a name of at most 64 letters, digits, '.', '_' and '-'")
+]
+OctalMode = Annotated[str, Meta(pattern=r"^0?[0-7]{3}$", description='an octal mode in quotes, as in "0027"')]
+AreaAccount = Annotated[str, Meta(description='"identity" or the name of an account')]
+
+# Keys, and values of keys, that are fixed already and that this version does not offer: refused as such, not as misspelt.
+NOT_OFFERED: dict[str, tuple[str, ...]] = {
+    "trust.private_peers": (),
+    "issuer[].profile": ("scitokens",),
+    "issuer[].entitlements_from": ("userinfo", "introspection"),
+    "mapping.methods[]": ("alise", "vo"),
+    "mapping.alise": (),
+    "mapping.vo": (),
+    "storage_area[].account": ("vo",),
+    "storage_area[].recursive_delete": ("token-with-modify",),
+}
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,11 +45,11 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Server(Section, frozen=True, kw_only=True):
     public_url: str  # scheme, host and port that clients use; audiences and Destination checks follow from it
-    listen: tuple[str, ...] = ("[::]:8443",)
+    listen: tuple[str, ...] = ()  # empty: see with_defaults
     tls_certificate: str = ""
     tls_key: str = ""
     aliases: tuple[str, ...] = ()
-    processes: NonNegative = 0
+    processes: Processes = 0
     account: Name = "teapot"
     authority_account: Name = "teapot-authority"
     observer_account: Name = "teapot-observer"
@@ -57,6 +79,7 @@ class Issuer(Section, frozen=True, kw_only=True):
     base_path: str = "/"
     audiences: Literal["auto"] | tuple[str, ...] = "auto"
     audience_required: bool = True
+    entitlements_from: Literal["token"] = "token"
 
 
 class MappingFile(Section, frozen=True, kw_only=True):
@@ -87,7 +110,7 @@ class StorageArea(Section, frozen=True, kw_only=True):
     name: Name
     path: str
     root: str
-    account: str = "identity"
+    account: AreaAccount = "identity"
     anonymous_account: str = ""
     issuers: tuple[str, ...] = ()  # which issuers' callers may enter; empty: all that are configured
     create_root: bool = False
@@ -105,8 +128,8 @@ class Worker(Section, frozen=True, kw_only=True):
     start_timeout_s: Seconds = 10.0
     durability: Literal["data", "none"] = "data"
     spool: str = "/var/spool/teapot"  # journals of half-written files, one folder an account, where O_TMPFILE is missing
-    open_files: Positive = 4096
-    memory_bytes: Positive = 1 << 30
+    open_files: OpenFiles = 4096
+    memory_bytes: MemoryBytes = 1 << 30
 
 
 class Configuration(Section, frozen=True, kw_only=True):
@@ -118,3 +141,25 @@ class Configuration(Section, frozen=True, kw_only=True):
     accounts: Accounts = field(default_factory=Accounts)
     storage_area: tuple[StorageArea, ...]
     worker: Worker = field(default_factory=Worker)
+
+
+_TLS_CERTIFICATE = "/etc/teapot/tls/cert.pem"
+_TLS_KEY = "/etc/teapot/tls/key.pem"
+
+
+def with_defaults(configuration: Configuration) -> Configuration:
+    """The defaults that follow from public_url: its scheme says whether there is TLS, and without TLS only this host is served."""
+    server = configuration.server
+    plain = server.public_url.startswith("http://")
+    if not (plain or server.tls_certificate or server.tls_key):
+        server = replace(server, tls_certificate=_TLS_CERTIFICATE, tls_key=_TLS_KEY)
+    if not server.listen:
+        server = replace(server, listen=(f"127.0.0.1:{_port(server.public_url)}",) if plain else ("[::]:8443",))
+    return replace(configuration, server=server)
+
+
+def _port(url: str) -> int:
+    try:
+        return urlsplit(url).port or 80
+    except ValueError:  # a URL that the rules refuse
+        return 80

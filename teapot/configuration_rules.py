@@ -1,120 +1,142 @@
-"""What a configuration may not combine, though each key by itself is right. Pure: a configuration in, complaints out."""
+"""What a configuration may not combine, though each key by itself is of the right type. Pure: a configuration in, complaints out.
 
-import ipaddress
-import posixpath
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from urllib.parse import urlsplit
+`remarks` is about what can be served and will surprise.
+"""
 
-from teapot.configuration import Configuration, StorageArea
+from collections.abc import Iterator
 
-_LISTEN = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9.]+):([0-9]{1,5})")
-_PLACEHOLDER = re.compile(r"\{[^}]*\}?")
-_KNOWN_PLACEHOLDERS = {"{user}", "{home}", "{group}"}
+from common.configuration_types import Complaint
+from teapot import configuration_forms as forms
+from teapot.configuration import Configuration, Issuer, Mapping, Server
+from teapot.storage_area_rules import area_complaints
 
 
-def complaints(configuration: Configuration) -> list[str]:
+def complaints(configuration: Configuration) -> list[Complaint]:
     """Each says which key, what is wrong and what to do; an empty list: it can be served."""
-    return [*_server(configuration), *_issuers(configuration), *_mapping(configuration), *_areas(configuration)]
+    return [
+        *_server(configuration.server),
+        *_listening(configuration.server),
+        *_admin(configuration.server),
+        *_accounts(configuration.server),
+        *_outside(configuration),
+        *_issuers(configuration.issuer),
+        *_mapping(configuration),
+        *area_complaints(configuration),
+    ]
 
 
-def _server(configuration: Configuration) -> Iterator[str]:
-    server = configuration.server
-    url = urlsplit(server.public_url)
-    if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/") or url.query or url.fragment or url.username:
-        yield "server.public_url: must be https://HOST or https://HOST:PORT, without a path"
-    if bool(server.tls_certificate) != bool(server.tls_key):
-        yield "server.tls_certificate and server.tls_key: set both or none"
-    elif (url.scheme == "https") != bool(server.tls_key):
-        yield f"server.public_url: its scheme is {url.scheme}, but tls_certificate and tls_key are {'set' if server.tls_key else 'missing'}"
-    for key, addresses in (("listen", server.listen), ("admin_listen", (server.admin_listen,))):
-        yield from _addresses(f"server.{key}", addresses, plain=key == "listen" and not server.tls_key)
-    if not server.listen:
-        yield "server.listen: at least one address"
-    for network in server.admin_networks:
-        yield from _network("server.admin_networks", network)
+def remarks(configuration: Configuration) -> list[str]:
+    mapping = configuration.mapping
+    needed = [area.name for area in configuration.storage_area if area.account == "identity"]
+    found = []
+    if needed and not _sources(mapping):
+        found.append(f"nobody can use {', '.join(needed)} yet: neither [mapping.file] nor [[mapping.claim]] says who has which account")
+    return found
 
 
-def _addresses(key: str, addresses: Iterable[str], plain: bool) -> Iterator[str]:
-    for address in addresses:
-        match = _LISTEN.fullmatch(address)
-        if not match or not 0 < int(match[1]) < 65536:
-            yield f"{key}: {address!r} must be an address and a port, as in [::]:8443 or 127.0.0.1:8443"
-            continue
-        try:
-            host = ipaddress.ip_address(address.rpartition(":")[0].strip("[]"))
-        except ValueError:
-            yield f"{key}: {address!r} does not hold an IP address"
-            continue
-        if plain and not host.is_loopback:
-            yield f"{key}: {address} without TLS: plain HTTP is only offered on loopback addresses; set tls_certificate and tls_key"
+def _server(server: Server) -> Iterator[Complaint]:
+    wrong = forms.why_not_public_url(server.public_url)
+    if wrong:
+        yield Complaint("server.public_url", wrong)
+    yield from forms.each("server.aliases", server.aliases, forms.why_not_host)
+    for key, other in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
+        path = getattr(server, key)
+        if path and not getattr(server, other):
+            yield Complaint(f"server.{key}", f"is set, but server.{other} is not: set both or none")
+        if path and (wrong := forms.why_not_absolute(path)):
+            yield Complaint(f"server.{key}", wrong)
+    if server.public_url.startswith("http://") and server.tls_key:
+        yield Complaint("server.public_url", "its scheme is http, but tls_key is set: make it https, or take the tls_* keys out")
 
 
-def _network(key: str, value: str) -> Iterator[str]:
-    try:
-        ipaddress.ip_network(value)
-    except ValueError as wrong:
-        yield f"{key}: {value!r} is not a network: {wrong}"
+def _listening(server: Server) -> Iterator[Complaint]:
+    for number, address in enumerate(server.listen):
+        key, wrong = f"server.listen[{number}]", forms.why_not_listening(address)
+        if wrong:
+            yield Complaint(key, wrong)
+        elif address in server.listen[:number]:
+            yield Complaint(key, f"{address} is given twice")
+        elif not (server.tls_certificate or server.tls_key) and not forms.listening_host(address).is_loopback:
+            yield Complaint(
+                key, f"{address} without TLS: plain HTTP is only offered on loopback addresses: set server.tls_certificate and tls_key"
+            )
 
 
-def _issuers(configuration: Configuration) -> Iterator[str]:
-    if not configuration.issuer:
-        yield "issuer: at least one [[issuer]] with its url"
-    yield from _repeated("issuer.url", (issuer.url for issuer in configuration.issuer))
-    for issuer in configuration.issuer:
-        url = urlsplit(issuer.url)
-        loopback = url.hostname in ("localhost", "127.0.0.1", "::1")
-        if url.scheme != "https" and not (url.scheme == "http" and loopback):
-            yield f"issuer {issuer.url}: must be an https URL (http only on loopback)"
-        if not _is_normal_path(issuer.base_path):
-            yield f"issuer {issuer.url}: base_path {issuer.base_path!r} must begin with / and hold no '.', '..' or '//'"
-        if isinstance(issuer.audiences, tuple) and not issuer.audiences:
-            yield f"issuer {issuer.url}: audiences is empty: no token could ever be accepted"
+def _admin(server: Server) -> Iterator[Complaint]:
+    address = server.admin_listen
+    wrong = forms.why_not_listening(address)
+    yield from forms.each("server.admin_networks", server.admin_networks, forms.why_not_network)
+    if wrong:
+        yield Complaint("server.admin_listen", wrong)
+    elif address in server.listen:
+        yield Complaint("server.admin_listen", f"{address} is in server.listen as well: it needs an address or a port of its own")
+    elif forms.listening_host(address).is_loopback and server.admin_networks:
+        yield Complaint("server.admin_networks", f"nobody from there reaches {address}: set server.admin_listen, as in [::]:8444")
+    elif not forms.listening_host(address).is_loopback and not server.admin_networks:
+        yield Complaint("server.admin_listen", f"{address} is no loopback address: say in server.admin_networks who may ask there")
 
 
-def _mapping(configuration: Configuration) -> Iterator[str]:
-    mapping, known = configuration.mapping, {issuer.url for issuer in configuration.issuer}
-    for claim in mapping.claim:
-        for issuer in claim.issuers:
-            if issuer not in known:
-                yield f"mapping.claim {claim.claim}: the issuer {issuer} is not configured"
-    if mapping.file and "file" not in mapping.methods:
-        yield "mapping.file is set, but 'file' is not in mapping.methods"
-    if mapping.claim and "claim" not in mapping.methods:
-        yield "mapping.claim is set, but 'claim' is not in mapping.methods"
-    if any(area.account == "identity" for area in configuration.storage_area) and not (mapping.file or mapping.claim):
-        yield 'mapping: a storage area has account = "identity", but neither [mapping.file] nor [[mapping.claim]] says who is who'
+def _accounts(server: Server) -> Iterator[Complaint]:
+    """What one of them may do, the others must not be able to."""
+    keys: dict[str, str] = {}
+    for key in ("account", "authority_account", "observer_account", "spawner_account"):
+        first = keys.setdefault(getattr(server, key), key)
+        if first != key:
+            yield Complaint(f"server.{key}", f"is server.{first} as well: each of the four processes needs an account of its own")
 
 
-def _areas(configuration: Configuration) -> Iterator[str]:
-    areas, known = configuration.storage_area, {issuer.url for issuer in configuration.issuer}
-    if not areas:
-        yield "storage_area: at least one [[storage_area]]"
-    yield from _repeated("storage_area.name", (area.name for area in areas))
-    yield from _repeated("storage_area.path", (area.path.rstrip("/") for area in areas))
-    for area in areas:
-        yield from _area(area)
-        for issuer in area.issuers:
-            if issuer not in known:
-                yield f"storage_area {area.name}: the issuer {issuer} is not configured"
+def _outside(configuration: Configuration) -> Iterator[Complaint]:
+    trust, outbound = configuration.trust, configuration.outbound
+    if trust.ca != "system" and (wrong := forms.why_not_absolute(trust.ca)):
+        yield Complaint("trust.ca", f'{wrong}, or "system"')
+    yield from forms.each("trust.ca_directories", trust.ca_directories, forms.why_not_absolute)
+    if outbound.proxy and (wrong := forms.why_not_proxy(outbound.proxy)):
+        yield Complaint("outbound.proxy", wrong)
+    if wrong := forms.why_not_absolute(configuration.worker.spool):
+        yield Complaint("worker.spool", wrong)
 
 
-def _area(area: StorageArea) -> Iterator[str]:
-    if not _is_normal_path(area.path):
-        yield f"storage_area {area.name}: path {area.path!r} must begin with / and hold no '.', '..' or '//'"
-    unknown = set(_PLACEHOLDER.findall(area.root)) - _KNOWN_PLACEHOLDERS
-    if unknown:
-        yield f"storage_area {area.name}: root: {', '.join(sorted(unknown))} is unknown: there are {{user}}, {{home}} and {{group}}"
-    elif not (_is_normal_path(area.root) or area.root.startswith("{home}")) or area.root == "/":
-        yield f"storage_area {area.name}: root {area.root!r} must be an absolute path below /"
+def _issuers(issuers: tuple[Issuer, ...]) -> Iterator[Complaint]:
+    if not issuers:
+        yield Complaint("issuer", "is empty: at least one [[issuer]] is needed, with url")
+    for number, issuer in enumerate(issuers):
+        key, wrong = f"issuer[{number}]", forms.why_not_issuer(issuer.url)
+        if wrong:
+            yield Complaint(f"{key}.url", wrong)
+        if issuer.url in [one.url for one in issuers[:number]]:
+            yield Complaint(f"{key}.url", f"{issuer.url} is configured twice: keep one of the two")
+        if not forms.is_normal(issuer.base_path):
+            yield Complaint(f"{key}.base_path", f"{issuer.base_path!r} must begin with /, and hold no '.', '..' or '//'")
+        if issuer.audiences != "auto" and not all(issuer.audiences or ("",)):
+            yield Complaint(f"{key}.audiences", 'is empty, so no token could ever be accepted: name audiences, or set "auto"')
 
 
-def _is_normal_path(path: str) -> bool:
-    return path.startswith("/") and (path == "/" or posixpath.normpath(path) == path.rstrip("/")) and "\0" not in path
+def _mapping(configuration: Configuration) -> Iterator[Complaint]:
+    mapping = configuration.mapping
+    yield from _methods(mapping)
+    if mapping.file and (wrong := forms.why_not_absolute(mapping.file.path)):
+        yield Complaint("mapping.file.path", wrong)
+    for number, claim in enumerate(mapping.claim):
+        key = f"mapping.claim[{number}]"
+        if not claim.claim:
+            yield Complaint(f"{key}.claim", "is empty: name a claim of the token, as in preferred_username")
+        if not claim.issuers:
+            yield Complaint(f"{key}.issuers", "is empty: name the issuers whose claim is to be believed")
+        yield from forms.each(f"{key}.issuers", claim.issuers, forms.among([issuer.url for issuer in configuration.issuer]))
 
 
-def _repeated(key: str, values: Iterable[str]) -> Iterator[str]:
-    for value, number in Counter(values).items():
-        if number > 1:
-            yield f"{key}: {value!r} is given {number} times"
+def _methods(mapping: Mapping) -> Iterator[Complaint]:
+    """The default names both methods: then what is not configured is passed over."""
+    sources, tables = _sources(mapping), {"file": "[mapping.file]", "claim": "[[mapping.claim]]"}
+    if len(set(mapping.methods)) != len(mapping.methods):
+        yield Complaint("mapping.methods", "names a method twice")
+    for named in mapping.methods if mapping.methods != Mapping().methods else ():
+        if named not in sources:
+            yield Complaint("mapping.methods", f'names "{named}", but there is no {tables[named]}: add it, or take the method out')
+    for method in sources:
+        if method not in mapping.methods:
+            yield Complaint(f"mapping.{method}", f'is set, but "{method}" is not in mapping.methods: add it there, or take the table out')
+
+
+def _sources(mapping: Mapping) -> list[str]:
+    return [method for method, table in (("file", mapping.file), ("claim", mapping.claim)) if table]

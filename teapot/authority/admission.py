@@ -1,111 +1,117 @@
-"""Which account a caller has in each storage area, or why none; and whether the site lets that account be served at all."""
+"""Which account a caller has in each storage area, or why none; and until when that may be relied upon."""
 
 import asyncio
 import logging
 import time
+from typing import NamedTuple
 
-from teapot import accounts
+from teapot.authority.account_directory import AccountDirectory, DirectoryUnavailable
 from teapot.authority.authenticate import Identity
 from teapot.authority.map_identity import IdentityMap
 from teapot.authority.refusal import Refusal
-from teapot.channel import spawner_messages
 from teapot.channel.authority_messages import Caller
-from teapot.configuration import Accounts, StorageArea
+from teapot.configuration import StorageArea
 
 log = logging.getLogger(__name__)
 
 CACHE_S = 60.0
-_DIRECTORY_S = 10.0
-_MAX_CHECKED = 10_000
+ROW_BEYOND_CACHE_S = 60.0  # a gateway has so long to use what it was answered
+ROW_BEYOND_EXPIRY_S = 1.0
+
+Places = dict[str, str]  # name of a storage area: account, or problem
+
+
+class Admitted(NamedTuple):
+    """Made by Admission only."""
+
+    caller: Caller
+    rows_until: float  # monotonic: how long a gateway may reach the caller's accounts
+
+
+class Decided(NamedTuple):
+    accounts: Places
+    refusals: Places
+
+
+def decide(areas: tuple[StorageArea, ...], identity: Identity, own: str, problem: str) -> Decided:
+    """Whose account serves this identity where. Pure.
+
+    own: the account that the identity is mapped to, or "" and the problem why there is none. An area with a fixed
+    account is for those who are mapped, and for those whose token holds a storage capability, which the gateway
+    compares with the path.
+    """
+    accounts, refusals = {}, {}
+    for area in areas:
+        if area.issuers and identity.claims.issuer not in area.issuers:
+            refusals[area.name] = "area_issuer"
+        elif area.account == "identity" and own:
+            accounts[area.name] = own
+        elif area.account != "identity" and (own or identity.capabilities):
+            accounts[area.name] = area.account
+        else:
+            refusals[area.name] = problem
+    return Decided(accounts, refusals)
+
+
+def decide_anonymous(areas: tuple[StorageArea, ...]) -> Decided:
+    return Decided(
+        {area.name: area.anonymous_account for area in areas if area.anonymous_account},
+        {area.name: "token_missing" for area in areas if not area.anonymous_account},
+    )
 
 
 class Admission:
-    def __init__(self, areas: tuple[StorageArea, ...], identities: IdentityMap, policy: Accounts, single_account: str) -> None:
-        self._areas, self._identities, self._policy, self._single = areas, identities, policy, single_account
-        self._checked: dict[str, tuple[float, str]] = {}  # account: until when, problem or ""
+    def __init__(self, areas: tuple[StorageArea, ...], identities: IdentityMap, directory: AccountDirectory) -> None:
+        self._areas, self._identities, self._directory = areas, identities, directory
 
-    async def anonymous(self) -> Caller:
-        open_to_all = {area.name: area.anonymous_account for area in self._areas if area.anonymous_account}
-        found, refused = await self._permitted(open_to_all)
-        refused |= {area.name: "token_missing" for area in self._areas if not area.anonymous_account}
-        return Caller("", "", "anonymous", (), (), False, found, refused, time.monotonic() + CACHE_S)
+    async def anonymous(self) -> Admitted:
+        accounts, refusals = await self._served(decide_anonymous(self._areas))
+        now = time.monotonic()
+        caller = Caller("", "", "anonymous", (), (), False, accounts, refusals, now + CACHE_S)
+        return Admitted(caller, now + CACHE_S + ROW_BEYOND_CACHE_S)
 
-    async def admit(self, identity: Identity) -> Caller:
-        wanted, refused = self._accounts(identity)
-        found, against = await self._permitted(wanted)
-        base = tuple(segment.encode() for segment in identity.issuer.base_path.split("/") if segment)
-        left_s = identity.claims.expires - time.time()
-        return Caller(
-            identity.claims.subject,
-            identity.claims.issuer,
-            identity.issuer.profile,
-            base,
-            identity.capabilities,
-            identity.has_capabilities,
-            found,
-            refused | against,
-            time.monotonic() + min(CACHE_S, left_s),
+    async def admit(self, identity: Identity) -> Admitted:
+        own, problem = await self._own_account(identity)
+        accounts, refusals = await self._served(decide(self._areas, identity, own, problem))
+        now, left_s = time.monotonic(), identity.claims.expires - time.time()
+        caller = Caller(
+            subject=identity.claims.subject,
+            issuer=identity.claims.issuer,
+            profile=identity.issuer.profile,
+            base_path=tuple(segment.encode() for segment in identity.issuer.base_path.split("/") if segment),
+            capabilities=identity.capabilities,
+            has_capabilities=identity.has_capabilities,
+            accounts=accounts,
+            refusals=refusals,
+            cache_until=now + min(CACHE_S, left_s),
         )
+        return Admitted(caller, now + min(CACHE_S + ROW_BEYOND_CACHE_S, left_s + ROW_BEYOND_EXPIRY_S))
 
-    def _accounts(self, identity: Identity) -> tuple[dict[str, str], dict[str, str]]:
-        own, problem = "", ""
+    async def _own_account(self, identity: Identity) -> tuple[str, str]:
         try:
-            own = self._identities.account(identity)
+            return await self._identities.account(identity), ""
         except Refusal as refusal:
-            problem = refusal.problem
             log.info("%s: %s", refusal.problem, refusal.detail)
-        known = bool(own) or identity.has_capabilities
-        wanted, refused = {}, {}
-        for area in self._areas:
-            if area.issuers and identity.claims.issuer not in area.issuers:
-                refused[area.name] = "area_issuer"
-            elif area.account == "identity" and own:
-                wanted[area.name] = own
-            elif area.account != "identity" and known:
-                wanted[area.name] = area.account
+            return "", refusal.problem
+
+    async def _served(self, decided: Decided) -> Decided:
+        """The site's policy has the last word on each account."""
+        names = sorted(set(decided.accounts.values()))
+        verdicts = dict(zip(names, await asyncio.gather(*map(self._verdict, names)), strict=True))
+        accounts, refusals = {}, dict(decided.refusals)
+        for area, name in decided.accounts.items():
+            account, problem = verdicts[name]
+            if problem:
+                refusals[area] = problem
             else:
-                refused[area.name] = problem
-        return wanted, refused
+                accounts[area] = account
+        return Decided(accounts, refusals)
 
-    async def _permitted(self, wanted: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-        problems = {account: await self.problem(account) for account in set(wanted.values())}
-        found = {area: account for area, account in wanted.items() if not problems[account]}
-        return found, {area: problems[account] for area, account in wanted.items() if problems[account]}
-
-    async def problem(self, account: str) -> str:
-        """The site's policy on an account, remembered for a short time; "": it may be served."""
-        until, problem = self._checked.get(account, (0.0, ""))
-        if until < time.monotonic():
-            problem = await self._look_up(account)
-            while len(self._checked) >= _MAX_CHECKED:
-                del self._checked[next(iter(self._checked))]
-            self._checked[account] = time.monotonic() + min(CACHE_S, self._policy.recheck_s), problem
-        return problem
-
-    async def _look_up(self, account: str) -> str:
-        if self._single:
-            return "" if account == self._single else "account_not_served"
+    async def _verdict(self, name: str) -> tuple[str, str]:
+        """(account, "") or ("", problem)."""
         try:
-            return (await fingerprint(account, self._policy))[0]
-        except TimeoutError:
-            return "mapping_unavailable"
-
-
-async def fingerprint(account: str, policy: Accounts) -> tuple[str, str]:
-    """(problem or "", fingerprint) of an account as the directory has it now. TimeoutError: the directory hangs."""
-    return await asyncio.wait_for(asyncio.to_thread(_looked_up, account, policy), _DIRECTORY_S)
-
-
-def _looked_up(name: str, policy: Accounts) -> tuple[str, str]:
-    try:
-        account = accounts.look_up(name)
-    except accounts.UnknownAccount:
-        log.warning("the directory has no account %s", name)
-        return "account_not_served", ""
-    except OSError as failed:
-        log.error("the account directory: %s", failed)
-        return "mapping_unavailable", ""
-    complaint = accounts.objection(account, policy)
-    if complaint:
-        log.warning("account %s is not served: %s", name, complaint)
-    return "account_not_served" if complaint else "", spawner_messages.fingerprint(account.uid, account.gid, account.groups)
+            standing = await self._directory.standing(name)
+        except DirectoryUnavailable as unavailable:
+            log.error("account %s: %s", name, unavailable)
+            return "", "directory_unavailable"
+        return ("", "account_not_served") if standing.objection else (standing.name, "")

@@ -11,6 +11,7 @@ observer   LIST      the observer's ask 0         -           what have you coun
 to gateway REACHED   ask               0          -           carries the channel
 to gateway REFUSED   ask               retry (s)  reason      one of REASONS
 to authority STARTED worker's pid      0          account, NUL, fingerprint of its ids (see fingerprint)
+to authority ENDED   worker's pid      0          account     that worker is gone: no process, nothing open
 to observer LISTED   ask               0          counters, as "name=value" separated by blanks
 """
 
@@ -21,7 +22,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 ALLOW, REVOKE, RETIRE, REACH, LIST = 1, 2, 3, 4, 5
-REACHED, REFUSED, STARTED, LISTED = 16, 17, 18, 19
+REACHED, REFUSED, STARTED, LISTED, ENDED = 16, 17, 18, 19, 20
 
 # Why a gateway gets no channel: each is a code of channel/problems.py.
 REASONS = (

@@ -1,6 +1,9 @@
-"""A real issuer on a loopback address, whose answers a test may change: other keys, other paths, slow, large, redirecting, gone."""
+"""A real issuer on a loopback address, whose answers a test may change: other keys, other paths, slow, large,
+redirecting, gone.
+"""
 
 import asyncio
+import base64
 import json
 import ssl
 import threading
@@ -27,10 +30,22 @@ ED25519 = ed25519.Ed25519PrivateKey.generate()
 
 
 def jwk(private: Any, kid: str | None, **more: Any) -> dict[str, Any]:
-    kind = {rsa.RSAPrivateKey: RSAAlgorithm, ec.EllipticCurvePrivateKey: ECAlgorithm}
-    algorithm = next((one for base, one in kind.items() if isinstance(private, base)), OKPAlgorithm)
+    kind: dict[type, Any] = {rsa.RSAPrivateKey: RSAAlgorithm, ec.EllipticCurvePrivateKey: ECAlgorithm}
+    algorithm: Any = next((one for base, one in kind.items() if isinstance(private, base)), OKPAlgorithm)
     made = json.loads(algorithm.to_jwk(private.public_key()))
     return {**made, **({"kid": kid} if kid is not None else {}), **more}
+
+
+def part(value: Any) -> str:
+    """A part of a JWT: of bytes, or of what becomes JSON."""
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def sign(private: Any, algorithm: str, header: Any, payload: Any) -> str:
+    """Whatever it is: an issuer that is careful would not."""
+    signed = f"{part(header)}.{part(payload)}"
+    return f"{signed}.{part(jwt.PyJWS().get_algorithm_by_name(algorithm).sign(signed.encode(), private))}"
 
 
 class TestIssuer:
@@ -62,12 +77,21 @@ class TestIssuer:
         return self.origin + self.path
 
     def token(
-        self, private: Any = RSA, algorithm: str = "RS256", kid: str | None = "rsa", header: dict[str, Any] | None = None, **more: Any
+        self,
+        private: Any = RSA,
+        algorithm: str = "RS256",
+        kid: str | None = "rsa",
+        header: dict[str, Any] | None = None,
+        **more: Any,
     ) -> str:
         """A token that is in order; `more` replaces claims, or takes them away (None)."""
         said = {**claims(self.url, "alice-at-home", PUBLIC_URL), **more}
-        headers = {**({"kid": kid} if kid else {}), **(header or {})}
-        return jwt.encode({key: value for key, value in said.items() if value is not None}, private, algorithm, headers)
+        headers = {"alg": algorithm, "typ": "JWT", "kid": kid, **(header or {})}
+        return sign(
+            private,
+            algorithm,
+            *({key: value for key, value in one.items() if value is not None} for one in (headers, said)),
+        )
 
     def metadata(self) -> dict[str, Any]:
         return {"issuer": self.url, "jwks_uri": f"{self.origin}/jwks"}
@@ -83,7 +107,9 @@ class TestIssuer:
         self._run(self._listen())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._run(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)

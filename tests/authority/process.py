@@ -1,4 +1,4 @@
-"""The real authority process, with tests in the place of its master, of gateways, of the spawner and of the observer."""
+"""The real authority process, with tests in the place of its master, of gateways, the spawner and the observer."""
 
 import os
 import signal
@@ -83,8 +83,9 @@ class Spawner:
     def heard(self) -> list[Form]:
         """Everything that has been said so far."""
         forms = []
+        self.end.setblocking(False)
         try:
-            while data := self.end.recv(2048, socket.MSG_DONTWAIT):
+            while data := self.end.recv(2048):
                 forms.append(spawner_messages.unpack(data, (1, 2, 3)))
         except BlockingIOError:
             pass
@@ -101,6 +102,9 @@ class Spawner:
     def started(self, account: str, fingerprint: str, pid: int = 4711) -> None:
         spawner_messages.send(self.end, Form(spawner_messages.STARTED, pid, 0.0, f"{account}\0{fingerprint}"))
 
+    def ended(self, account: str, pid: int) -> None:
+        spawner_messages.send(self.end, Form(spawner_messages.ENDED, pid, 0.0, account))
+
 
 class Authority:
     """`with Authority(settings()) as authority:` its log is in `log`."""
@@ -115,7 +119,11 @@ class Authority:
                 [sys.executable, "-I", "-m", "teapot.authority", str(descriptor)],
                 pass_fds=(descriptor, theirs.fileno()),
                 stderr=errors,
-                env={"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "PATH": os.environ["PATH"]},
+                env={
+                    "HTTPS_PROXY": "http://127.0.0.1:9",
+                    "HTTP_PROXY": "http://127.0.0.1:9",
+                    "PATH": os.environ["PATH"],
+                },
             )
         os.close(descriptor)
         theirs.close()
@@ -147,7 +155,9 @@ class Authority:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         for end in (self._master, *self._ends):
             end.close()
         try:

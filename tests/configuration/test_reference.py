@@ -1,34 +1,70 @@
-"""docs/configure.md names every key with its true default, and none that does not exist."""
+"""docs/configure.md names every key with what it takes, its true default and an example that is accepted, and no other key."""
 
 import json
 import re
+import tomllib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple
 
 import msgspec
+import pytest
 
-from teapot.configuration import Configuration, Section
+from common.configuration import load
+from common.configuration_types import described, entry_type, table_type
+from teapot.configuration import NOT_OFFERED, Configuration, with_defaults
+from teapot.configuration_rules import complaints
 
-PAGE = Path(__file__).parents[2] / "docs" / "configure.md"
-ROW = re.compile(r"^\| `([a-z_.\[\]]+)` \| (`[^|]*`|required|–) \|", re.MULTILINE)
+PAGE = (Path(__file__).parents[2] / "docs" / "configure.md").read_text()
+ROW = re.compile(r"^\| `([a-z_.\[\]]+)` \| ([^|]+) \| (`[^|]*`|required) \| [^|]+ \| `([^|]+)` \|$", re.MULTILINE)
+TABLE_LINE = re.compile(r"^\| `", re.MULTILINE)
+COMPLETE = [text for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)]
 
 
-def sections(kind: Any) -> list[type[Section]]:
-    kinds = [kind, *get_args(kind)]
-    return [one for one in kinds if isinstance(one, type) and issubclass(one, Section)]
+class Key(NamedTuple):
+    takes: str
+    default: str
 
 
-def keys(kind: type[Section], prefix: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
-    for field in msgspec.structs.fields(kind):
-        below = sections(field.type)
-        if below:
-            array = "tuple" in str(field.type)
-            found |= keys(below[0], f"{prefix}{field.name}{'[]' if array else ''}.")
+def keys(table: type[msgspec.Struct], prefix: str = "") -> dict[str, tuple[Any, Key]]:
+    found: dict[str, tuple[Any, Key]] = {}
+    for field in msgspec.structs.fields(table):
+        if below := table_type(field.type):
+            found |= keys(below, f"{prefix}{field.name}.")
+        elif below := table_type(entry_type(field.type)):
+            found |= keys(below, f"{prefix}{field.name}[].")
         else:
-            found[prefix + field.name] = "required" if field.required else f"`{json.dumps(msgspec.to_builtins(field.default))}`"
+            default = "required" if field.required else f"`{json.dumps(msgspec.to_builtins(field.default))}`"
+            found[prefix + field.name] = field.type, Key(described(field.type), default)
     return found
 
 
-def test_the_reference_names_every_key_with_its_default() -> None:
-    assert dict(ROW.findall(PAGE.read_text())) == keys(Configuration)
+KEYS = keys(Configuration)
+
+
+def test_the_reference_names_every_key_with_what_it_takes_and_its_default() -> None:
+    assert {name: Key(takes, default) for name, takes, default, _ in ROW.findall(PAGE)} == {name: key for name, (_, key) in KEYS.items()}
+
+
+def test_every_line_of_its_tables_is_understood_and_stands_once() -> None:
+    names = [row[0] for row in ROW.findall(PAGE)]
+    assert len(names) == len(set(names)) == len(TABLE_LINE.findall(PAGE))
+
+
+def test_every_example_is_accepted() -> None:
+    for name, _, _, example in ROW.findall(PAGE):
+        msgspec.convert(tomllib.loads(f"x = {example}")["x"], KEYS[name][0])
+
+
+@pytest.mark.parametrize("text", COMPLETE)
+def test_the_complete_configurations_can_be_served(text: str, tmp_path: Path) -> None:
+    (tmp_path / "teapot.toml").write_text(text)
+    loaded = load(tmp_path / "teapot.toml", Configuration, NOT_OFFERED)
+    assert complaints(with_defaults(loaded.value)) == []
+
+
+def test_what_is_reserved_is_told_and_is_no_key_of_this_version() -> None:
+    reserved = PAGE.partition("## Reserved")[2]
+    for name, values in NOT_OFFERED.items():
+        assert f"`{name}`" in reserved
+        assert [value for value in values if f"`{value}`" not in reserved] == []
+        assert (name.removesuffix("[]") in KEYS) == bool(values)

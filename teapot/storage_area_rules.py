@@ -1,0 +1,71 @@
+"""What [[storage_area]] may not say. Pure. Nested areas are right: the longest path that fits wins, by segments."""
+
+import re
+from collections.abc import Iterator
+
+from common.configuration_types import Complaint
+from teapot import configuration_forms as forms
+from teapot.accounts import is_account_name
+from teapot.configuration import Configuration, StorageArea
+
+_PLACEHOLDER = re.compile(r"\{[^{}]*\}|[{}]")
+_KNOWN_PLACEHOLDERS = ("{user}", "{home}", "{group}")
+_OWNERS_RIGHTS = 0o700
+
+
+def area_complaints(configuration: Configuration) -> Iterator[Complaint]:
+    areas, known = configuration.storage_area, [issuer.url for issuer in configuration.issuer]
+    if not areas:
+        yield Complaint("storage_area", "is empty: at least one [[storage_area]] is needed, with name, path and root")
+    for number, area in enumerate(areas):
+        key = f"storage_area[{number}]"
+        yield from _repeated(key, area, areas[:number])
+        yield from _place(key, area)
+        yield from _who(key, area, configuration)
+        yield from forms.each(f"{key}.issuers", area.issuers, forms.among(known))
+
+
+def _repeated(key: str, area: StorageArea, before: tuple[StorageArea, ...]) -> Iterator[Complaint]:
+    if area.name in [one.name for one in before]:
+        yield Complaint(f"{key}.name", f"{area.name} is the name of another area as well: it is for the log, choose a new one")
+    other = next((one.name for one in before if forms.segments(one.path) == forms.segments(area.path)), None)
+    if other:
+        yield Complaint(f"{key}.path", f"{area.path} is the path of the area {other} as well: one URL, one directory")
+
+
+def _place(key: str, area: StorageArea) -> Iterator[Complaint]:
+    wrong = forms.why_not_url_path(area.path)
+    if wrong:
+        yield Complaint(f"{key}.path", wrong)
+    elif _PLACEHOLDER.search(area.path):
+        yield Complaint(f"{key}.path", f"{area.path!r} holds a placeholder: they are replaced in root only")
+    if wrong := _why_not_root(area.root):
+        yield Complaint(f"{key}.root", wrong)
+    if int(area.umask, 8) & _OWNERS_RIGHTS:
+        yield Complaint(f"{key}.umask", f'"{area.umask}" takes rights from the owner of a new file: begin it with 00, as in "0027"')
+
+
+def _why_not_root(root: str) -> str | None:
+    unknown = [one for one in _PLACEHOLDER.findall(root) if one not in _KNOWN_PLACEHOLDERS]
+    if unknown:
+        return f"{', '.join(unknown)} is no placeholder: there are {', '.join(_KNOWN_PLACEHOLDERS)}"
+    if "{home}" in root[1:] or (root.startswith("{home}") and root[len("{home}") :][:1] not in ("", "/")):
+        return f"{root!r}: {{home}} is an absolute path: it can only be the beginning, as in {{home}}/data"
+    return (
+        forms.why_not_absolute(root.replace("{home}", "/home")) and f"{root!r} must be an absolute path below /, without '.', '..' and '//'"
+    )
+
+
+def _who(key: str, area: StorageArea, configuration: Configuration) -> Iterator[Complaint]:
+    server = configuration.server
+    ours = (server.account, server.authority_account, server.observer_account, server.spawner_account)
+    named = {"account": "" if area.account == "identity" else area.account, "anonymous_account": area.anonymous_account}
+    for field, account in named.items():
+        if not account and (field == "anonymous_account" or area.account):
+            continue
+        if not is_account_name(account):
+            yield Complaint(f"{key}.{field}", f"{account!r} cannot be the name of an account")
+        elif account in ours:
+            yield Complaint(f"{key}.{field}", f"{account} is an account of Teapot's own processes: files need one of their own")
+        elif account in configuration.accounts.denied:
+            yield Complaint(f"{key}.{field}", f"{account} is in accounts.denied: nobody could be served")
