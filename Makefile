@@ -1,5 +1,8 @@
 # make demo   the main job from end to end on this machine, shown with curl; needs no root
 # make test   everything from nothing: system packages (as root), environment, tests
+# make test-long    soaks and growth curves
+# make test-kernel  systemd booted in a container, with our units; needs root
+# make bench  Teapot beside nginx and XRootD, a table of ratios; needs root
 #
 # The environment is made once and again when pyproject.toml changes; Teapot is installed into it, not linked, and installed again
 # when its sources change. Root's lies outside the checkout, because the service accounts of the tests must be able to execute it, and
@@ -23,7 +26,7 @@ description := $(wildcard pyproject.toml README.md LICENSE)
 pytest := $(venv)/bin/pytest --import-mode=append
 ARGS ?=
 
-.PHONY: help demo test lint clean environment test-environment system-packages
+.PHONY: help demo test test-long test-kernel bench lint clean environment test-environment system-packages
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile; echo "also: make lint, clean; ARGS='-k name' goes to pytest"
@@ -37,6 +40,21 @@ test: GROUP := test
 test: test-environment
 	@echo "== tests"
 	@$(pytest) -m "not long and not kernel" $(ARGS)
+
+test-long: GROUP := test
+test-long: test-environment
+	@echo "== soaks and growth curves"
+	@$(pytest) -m "long and not kernel" $(ARGS)
+
+test-kernel: GROUP := kernel
+test-kernel: test-environment
+	@echo "== on machines of their own"
+	@$(pytest) -m kernel $(ARGS)
+
+bench: GROUP := bench
+bench: test-environment
+	@echo "== benchmarks"
+	@$(venv)/bin/python -m benchmarks.run $(ARGS)
 
 lint: GROUP := demo
 lint: test-environment

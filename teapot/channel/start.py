@@ -78,6 +78,7 @@ class ObserverStart(Start, frozen=True, kw_only=True):
     listening: tuple[int, ...]
     gateways: int  # how many there are to be
     notify_socket: str  # systemd's, or ""
+    watchdog_s: float = 0.0  # systemd ends the service that has not said for so long that it is alive; 0: no watchdog
 
 
 S = TypeVar("S", bound=Start)

@@ -63,6 +63,7 @@ class Settings(NamedTuple):
             listening=listeners,
             gateways=self.gateways,
             notify_socket=os.environ.get("NOTIFY_SOCKET", ""),
+            watchdog_s=int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6,
         )
 
     def _common(self, role: str, master: int, number: int) -> dict:  # type: ignore[type-arg]

@@ -1,54 +1,47 @@
-"""The observer's life: is introduced to the others, asks them how they are, and answers on the admin port.
+"""The observer's life: is introduced to the others, asks them every few seconds how they are, and answers on the admin port.
 
-Runs as teapot-observer without capabilities. It asks when it is asked, and once a second until the service is first ready, which it then
-tells systemd.
+Runs as teapot-observer, without capabilities and below Landlock: no file, no outgoing connection. Without it requests are served as ever,
+but nobody can see how, and systemd is not told that the service is ready.
 """
 
 import asyncio
 import contextlib
-import functools
-import ipaddress
 import logging
-import os
 import signal
 import socket
-from typing import Any
+import time
 
-import msgspec
 import uvloop
-from aiohttp import web
 
 from teapot.channel import packets, start
-from teapot.channel import spawner_messages as spawner
-from teapot.channel.observer_messages import FromProcess, Scrape
 from teapot.channel.start import ObserverStart
-from teapot.kernel import process
-from teapot.observer.metrics import Totals, exposition, spawner_totals
+from teapot.kernel import landlock, process
+from teapot.observer import metrics, readiness
+from teapot.observer.admin_http import AdminHttp, Questions
+from teapot.observer.exposition import Exposition
+from teapot.observer.peers import Peer, ask_all
+from teapot.observer.readiness import Answered
+from teapot.observer.systemd import Systemd
+from teapot.observer.totals import Source, Totals
 
 log = logging.getLogger(__name__)
 
-_PATIENCE_S = 2.0
-
-
-class Peer:
-    """One process that is asked."""
-
-    def __init__(self, role: str, number: int, end: socket.socket) -> None:
-        self.role, self.number, self.end = role, number, end
-        self.ready, self.alive = False, True
-        self.totals = Totals()
-        self.answered = asyncio.Event()
+_ROLES = ("gateway", "authority", "spawner")
+ROUND_S, ROUND_UNTIL_READY_S = 2.0, 0.1
+_END_S = 2.0  # for answers that are being given
 
 
 class Observer:
-    def __init__(self, begin: ObserverStart) -> None:
+    def __init__(self, begin: ObserverStart, systemd: Systemd) -> None:
         self._begin = begin
-        self._peers: dict[tuple[str, int], Peer] = {}
-        self._ended = Totals()  # what processes that are gone had counted
-        self._ask = 0
+        self._systemd = systemd
+        self._peers: dict[Source, Peer] = {}
+        self._totals = Totals()
+        self._exposition = Exposition(self._totals)
+        self._round: asyncio.Task[None] | None = None
+        self._alive_told = 0.0
         self._master = socket.socket(fileno=begin.master)
         self._introductions = packets.Receiver[start.Peer](start.Peer)
-        self._networks = [ipaddress.ip_network(network) for network in begin.server.admin_networks]
         self._over = asyncio.Event()
 
     async def run(self) -> None:
@@ -57,14 +50,19 @@ class Observer:
             loop.add_signal_handler(number, self._over.set)
         self._master.setblocking(False)
         loop.add_reader(self._master, self._hear_master)
-        server = web.Server(self._answer, access_log=None)
-        for descriptor in self._begin.listening:
-            await loop.create_server(server, sock=socket.socket(fileno=descriptor))
-        telling = asyncio.ensure_future(self._tell_systemd())
+        http = AdminHttp(Questions(self._missing, self._metrics), self._begin.server.admin_networks)
+        listeners = [await loop.create_server(http, sock=socket.socket(fileno=one)) for one in self._begin.listening]
+        watch = asyncio.ensure_future(self._watch())
+        watch.add_done_callback(lambda _: self._over.set())
         await self._over.wait()
-        telling.cancel()
+        for listener in listeners:
+            listener.close()
+        await http.shutdown(_END_S)
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch
 
-    # --- the processes
+    # --- introductions
 
     def _hear_master(self) -> None:
         try:
@@ -78,113 +76,84 @@ class Observer:
             self._over.set()
 
     def _meet(self, introduced: start.Peer, end: socket.socket) -> None:
-        end.setblocking(False)
-        peer = Peer(introduced.role, introduced.number, end)
-        self._peers[peer.role, peer.number] = peer
-        receiver = packets.Receiver[FromProcess](FromProcess)
-        asyncio.get_running_loop().add_reader(end, functools.partial(self._hear, peer, receiver))
-
-    def _hear(self, peer: Peer, receiver: packets.Receiver[FromProcess]) -> None:
-        try:
-            if peer.role == "spawner":
-                data = peer.end.recv(spawner.MAX_MESSAGE_BYTES + 1)
-                if not data:
-                    raise packets.PeerGone
-                peer.totals, peer.ready = spawner_totals(spawner.unpack(data, (spawner.LISTED,)).name), True
-            else:
-                scraped = receiver.receive(peer.end).message
-                peer.totals, peer.ready = Totals.of(scraped), scraped.ready
-            peer.answered.set()
-        except BlockingIOError:
+        if introduced.role not in _ROLES:
+            end.close()
             return
-        except (packets.ChannelError, OSError, ValueError, spawner.BadForm) as gone:
-            log.info("%s %d: %s", peer.role, peer.number, gone)
-            self._part(peer)
+        source = Source(introduced.role, introduced.number)
+        for known in [peer for peer in self._peers.values() if _replaces(source, peer.source)]:
+            known.close()
+            self._part(known)
+        self._peers[source] = Peer(source, end, self._part)
 
     def _part(self, peer: Peer) -> None:
-        asyncio.get_running_loop().remove_reader(peer.end)
-        peer.end.close()
-        peer.alive = False
-        peer.answered.set()
-        self._ended.add(peer.totals, gauges=False)
-        if self._peers.get((peer.role, peer.number)) is peer:
-            del self._peers[peer.role, peer.number]
+        del self._peers[peer.source]
+        self._totals.forget(peer.source)
 
-    async def _ask_all(self) -> list[Peer]:
-        """Those that answered in time."""
-        self._ask += 1
-        asked = list(self._peers.values())
-        for peer in asked:
-            peer.answered.clear()
-            with contextlib.suppress(OSError, packets.ChannelError):
-                if peer.role == "spawner":
-                    spawner.send(peer.end, spawner.Form(spawner.LIST, self._ask))
-                else:
-                    packets.send(peer.end, Scrape(self._ask))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE_S):
-                await asyncio.gather(*(peer.answered.wait() for peer in asked))
-        return [peer for peer in asked if peer.alive and peer.answered.is_set()]
+    # --- asking
 
-    async def _missing(self) -> list[str]:
-        """What the service still needs to be ready."""
-        answered = [peer for peer in await self._ask_all() if peer.ready]
-        gateways = sum(peer.role == "gateway" for peer in answered)
-        missing = [role for role in ("authority", "spawner") if not any(peer.role == role for peer in answered)]
-        if gateways < self._begin.gateways:
-            missing.append(f"{self._begin.gateways - gateways} of {self._begin.gateways} gateways")
-        return missing
+    async def _watch(self) -> None:
+        while True:
+            await self._ask_round()
+            missing = self._missing()
+            self._systemd.tell_state(missing)
+            self._tell_alive()
+            await asyncio.sleep(ROUND_UNTIL_READY_S if missing else ROUND_S)
 
-    # --- the admin port
+    async def _ask_round(self) -> None:
+        """One round at a time, whoever wants one."""
+        if self._round is None or self._round.done():
+            self._round = asyncio.ensure_future(self._ask())
+        await asyncio.shield(self._round)
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if not self._may_ask(request):
-            return _json(403, {"error": "not from this address: see server.admin_networks"})
-        if request.path == "/healthz":
-            return _json(200, {"status": "alive"})
-        if request.path == "/readyz":
-            missing = await self._missing()
-            return _json(503 if missing else 200, {"ready": not missing, "missing": missing})
-        if request.path == "/metrics":
-            return web.Response(body=await self._metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
-        return _json(404, {"error": "there are /healthz, /readyz and /metrics"})
+    async def _ask(self) -> None:
+        for peer, scraped in await ask_all(list(self._peers.values())):
+            if self._peers.get(peer.source) is not peer:
+                continue  # it has gone meanwhile
+            try:
+                self._totals.add(peer.source, metrics.admitted(peer.source.role, scraped))
+            except metrics.BadCounts as wrong:
+                log.error("%s %d is not heard any more: %s", *peer.source, wrong)
+                peer.close()
+                self._part(peer)
 
-    def _may_ask(self, request: web.BaseRequest) -> bool:
-        address = ipaddress.ip_address((request.remote or "::").partition("%")[0])
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
-        return address.is_loopback or any(address in network for network in self._networks)
+    def _tell_alive(self) -> None:
+        """A service whose gateways or spawner do not answer at all is not alive, and nothing but a new start will help it."""
+        now, answering = time.monotonic(), self._answering()
+        due = self._begin.watchdog_s and now - self._alive_told >= self._begin.watchdog_s / 3
+        if due and answering["gateway"] and answering["spawner"]:
+            self._systemd.tell_alive()
+            self._alive_told = now
 
-    async def _metrics(self) -> bytes:
-        totals = Totals()
-        totals.add(self._ended, gauges=False)
-        await self._ask_all()
-        for peer in self._peers.values():
-            totals.add(peer.totals, gauges=True)
-        return exposition(totals)
+    # --- answering
 
-    # --- systemd
+    def _states(self) -> list[Answered]:
+        return [Answered(peer.source.role, peer.ready, peer.answered) for peer in self._peers.values()]
 
-    async def _tell_systemd(self) -> None:
-        while await self._missing():
-            await asyncio.sleep(0.2)
-        log.info("the service is ready")
-        where = self._begin.notify_socket
-        if where:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, contextlib.suppress(OSError):
-                notify.sendto(b"READY=1", "\0" + where[1:] if where.startswith("@") else where)
+    def _missing(self) -> list[str]:
+        return readiness.missing(self._states(), self._begin.gateways, time.monotonic())
+
+    def _answering(self) -> dict[str, int]:
+        return readiness.answering(self._states(), time.monotonic())
+
+    async def _metrics(self, accept: str) -> tuple[bytes, str]:
+        await self._ask_round()
+        return self._exposition.text(accept, self._answering())
 
 
-def _json(status: int, body: dict[str, Any]) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json")
+def _replaces(new: Source, known: Source) -> bool:
+    """Gateways are told apart by number; of the others there is one."""
+    return new == known or (new.role == known.role and new.role != "gateway")
 
 
 def main(descriptor: int) -> None:
     begin = start.read(descriptor, ObserverStart)
     process.present("observer", begin.account, begin.log_level)
-    os.chdir("/")
+    systemd = Systemd(begin.notify_socket)
+    if landlock.restrict(()) == 0:
+        log.warning("this kernel has no Landlock: that the observer opens no file rests on its code alone")
 
     async def life() -> None:
-        await Observer(begin).run()
+        await Observer(begin, systemd).run()
 
-    uvloop.run(life())
+    with contextlib.suppress(KeyboardInterrupt):
+        uvloop.run(life())

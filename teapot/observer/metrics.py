@@ -1,128 +1,111 @@
-"""The service's metrics: the one list of what exists, and the sum over all processes, those that have ended included."""
+"""Every metric that Teapot offers: its name, its labels and all values that these may have. A closed table.
 
-from collections import defaultdict
+What counts (a gateway, above all) may have been captured by somebody on the network. So nothing that it reports can make a series
+that is not foreseen here: a family of another role is not looked at, a label value that is not in the table is counted as "other".
+Only the authority names issuers, in number and length bounded. Label values are in the order in which a family names its labels.
+"""
+
 from collections.abc import Iterable, Iterator
-
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from http import HTTPStatus
+from typing import Literal, NamedTuple
 
 from teapot.channel.observer_messages import LATENCY_BUCKETS_S, Scraped
+from teapot.channel.problems import PROBLEMS
+from teapot.channel.spawner_messages import REASONS
 
-COUNTERS = {
-    "teapot_requests_total": ("Requests answered.", ("method", "status")),
-    "teapot_errors_total": ("Requests that failed, by the code of their problem.", ("code",)),
-    "teapot_sent_bytes_total": ("Bytes of bodies sent to clients.", ()),
-    "teapot_received_bytes_total": ("Bytes of bodies received from clients.", ()),
-    "teapot_identify_cache_total": ("Look-ups of a token in a gateway's cache.", ("outcome",)),
-    "teapot_identify_total": ("Tokens that the authority was asked about.", ("outcome",)),
-    "teapot_workers_started_total": ("Workers started.", ()),
-    "teapot_worker_start_seconds_total": ("Time from fork to ready, of all workers started.", ()),
-    "teapot_workers_ended_unexpectedly_total": ("Workers that crashed or were killed.", ()),
-    "teapot_reach_refused_total": ("Channels that the spawner refused.", ("reason",)),
-}
-GAUGES = {
-    "teapot_open_requests": ("Requests being served.", ()),
-    "teapot_connections": ("Client connections.", ()),
-    "teapot_workers": ("Worker processes.", ("state",)),
-}
-HISTOGRAMS = {"teapot_step_seconds": ("Time of the steps of a request.", ("step",))}
-
-MAX_SERIES = 500  # of one metric: a process that was captured cannot fill our memory
-_MAX_LABEL = 64
+OTHER = "other"
+MAX_SERIES = 1000  # of a family: more than the table allows, but for issuers
+_MAX_ISSUER_CHARACTERS = 200
+_MAX_TOTAL = 1e18  # what no honest process can reach
 
 Labels = tuple[str, ...]
+Numbers = tuple[float, ...]  # one of a counter or gauge; of a histogram one per bucket, and the sum
+Values = dict[str, dict[Labels, Numbers]]  # family: series
 
 
-class Totals:
-    """What one process has counted, or several together."""
-
-    def __init__(self) -> None:
-        self.counters: defaultdict[str, dict[Labels, float]] = defaultdict(dict)
-        self.gauges: defaultdict[str, dict[Labels, float]] = defaultdict(dict)
-        self.histograms: defaultdict[str, dict[Labels, tuple[tuple[int, ...], float]]] = defaultdict(dict)
-
-    @classmethod
-    def of(cls, scraped: Scraped) -> "Totals":
-        """Only metrics that exist, with as many labels as they have, in bounded number."""
-        totals = cls()
-        for known, given, into in ((COUNTERS, scraped.counters, totals.counters), (GAUGES, scraped.gauges, totals.gauges)):
-            for name, series in given.items():
-                for labels, value in series[:MAX_SERIES] if name in known else ():
-                    if _fits(labels, known[name][1]):
-                        into[name][labels] = value
-        for name, buckets in scraped.histograms.items():
-            for labels, counts, total in buckets[:MAX_SERIES] if name in HISTOGRAMS else ():
-                if _fits(labels, HISTOGRAMS[name][1]) and len(counts) == len(LATENCY_BUCKETS_S) + 1:
-                    totals.histograms[name][labels] = counts, total
-        return totals
-
-    def add(self, other: "Totals", *, gauges: bool) -> None:
-        for name, series in other.counters.items():
-            for labels, value in series.items():
-                self.counters[name][labels] = self.counters[name].get(labels, 0.0) + value
-        for name, series in other.gauges.items() if gauges else ():
-            for labels, value in series.items():
-                self.gauges[name][labels] = self.gauges[name].get(labels, 0.0) + value
-        for name, buckets in other.histograms.items():
-            for labels, (counts, total) in buckets.items():
-                old, old_total = self.histograms[name].get(labels, ((0,) * len(counts), 0.0))
-                self.histograms[name][labels] = tuple(map(sum, zip(old, counts, strict=True))), old_total + total
+class BadCounts(Exception):
+    """These are not counts: the process that reported them is not to be heard any more."""
 
 
-def _fits(labels: Labels, names: tuple[str, ...]) -> bool:
-    return len(labels) == len(names) and all(len(label) <= _MAX_LABEL for label in labels)
+class Family(NamedTuple):
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: dict[str, frozenset[str] | None]  # None: an issuer
+
+    @property
+    def width(self) -> int:
+        return len(LATENCY_BUCKETS_S) + 2 if self.kind == "histogram" else 1
 
 
-def spawner_totals(text: str) -> Totals:
-    """From the counters of spawner_messages.LISTED."""
-    totals = Totals()
-    values = {name: float(value) for name, _, value in (word.partition("=") for word in text.split())}
-    for name, metric in (
-        ("started", "teapot_workers_started_total"),
-        ("start_seconds", "teapot_worker_start_seconds_total"),
-        ("ended_unexpectedly", "teapot_workers_ended_unexpectedly_total"),
-    ):
-        totals.counters[metric][()] = values.get(name, 0.0)
-    for name, value in values.items():
-        if name.startswith("workers_"):
-            totals.gauges["teapot_workers"][(name.removeprefix("workers_"),)] = value
-        elif name.startswith("refused_"):
-            totals.counters["teapot_reach_refused_total"][(name.removeprefix("refused_"),)] = value
-    return totals
+_METHODS = frozenset(("OPTIONS", "HEAD", "GET", "PUT", "DELETE", "MKCOL", "MOVE", "COPY", "PROPFIND"))
+_STATUSES = frozenset(str(status.value) for status in HTTPStatus)
+_STEPS = frozenset(("receive", "identify", "authorise", "reach_worker", "exchange", "reply", "total"))
+_CODES = frozenset(PROBLEMS)
+_CACHE = frozenset(("hit", "miss"))
+_FETCHES = frozenset(("ok", "failed"))
+_STATES = frozenset(("starting", "serving", "leaving", "stuck"))
+
+_GATEWAY = {
+    "teapot_requests_total": Family("counter", "Requests answered.", {"method": _METHODS, "status": _STATUSES}),
+    "teapot_received_bytes_total": Family("counter", "Bytes of request bodies.", {}),
+    "teapot_sent_bytes_total": Family("counter", "Bytes of answers' bodies.", {}),
+    "teapot_errors_total": Family("counter", "Requests that failed, by the code of their problem body.", {"code": _CODES}),
+    "teapot_identify_cache_total": Family("counter", "Tokens looked up in a gateway's own cache.", {"outcome": _CACHE}),
+    "teapot_step_seconds": Family("histogram", "How long the steps of a request took.", {"step": _STEPS}),
+    "teapot_open_requests": Family("gauge", "Requests that are being served.", {}),
+    "teapot_connections": Family("gauge", "Clients' connections that are open.", {}),
+}
+_AUTHORITY = {
+    "teapot_identify_total": Family("counter", "Tokens that the authority was asked about.", {"outcome": _CODES | {"identified"}}),
+    "teapot_authority_cache_total": Family("counter", "Tokens looked up in the authority's cache.", {"outcome": _CACHE}),
+    "teapot_issuer_fetches_total": Family("counter", "Fetches of issuers' keys.", {"issuer": None, "outcome": _FETCHES}),
+    "teapot_issuer_keys_age_seconds": Family("gauge", "How old the keys of an issuer are.", {"issuer": None}),
+    "teapot_watched_accounts": Family("gauge", "Accounts with a worker, whose groups are looked up again and again.", {}),
+}
+_SPAWNER = {
+    "teapot_workers": Family("gauge", "Worker processes.", {"state": _STATES}),
+    "teapot_workers_started_total": Family("counter", "Workers that were started and proved their cage.", {}),
+    "teapot_worker_start_seconds_total": Family("counter", "How long all these starts took together.", {}),
+    "teapot_workers_ended_unexpectedly_total": Family("counter", "Workers that ended without being told or idle.", {}),
+    "teapot_worker_refusals_total": Family("counter", "Asks for a worker that were refused.", {"reason": frozenset(REASONS)}),
+    "teapot_permitted_accounts": Family("gauge", "Standing permissions of gateways to reach accounts.", {}),
+}
+FAMILIES: dict[str, dict[str, Family]] = {"gateway": _GATEWAY, "authority": _AUTHORITY, "spawner": _SPAWNER}
 
 
-class _Collector:
-    def __init__(self, totals: Totals) -> None:
-        self._totals = totals
-
-    def collect(self) -> Iterator[Metric]:
-        for name, (text, labels) in COUNTERS.items():
-            counter = CounterMetricFamily(name, text, labels=labels)
-            _fill(counter, self._totals.counters[name].items())
-            yield counter
-        for name, (text, labels) in GAUGES.items():
-            gauge = GaugeMetricFamily(name, text, labels=labels)
-            _fill(gauge, self._totals.gauges[name].items())
-            yield gauge
-        for name, (text, labels) in HISTOGRAMS.items():
-            histogram = HistogramMetricFamily(name, text, labels=labels)
-            for values, (counts, total) in self._totals.histograms[name].items():
-                histogram.add_metric(values, _cumulated(counts), total)
-            yield histogram
+def admitted(role: str, scraped: Scraped) -> Values:
+    """Of what a process of this role reports, what it may report. BadCounts when the forms or numbers make no sense."""
+    return {name: _admitted_series(name, family, scraped) for name, family in FAMILIES[role].items()}
 
 
-def _fill(family: CounterMetricFamily | GaugeMetricFamily, series: Iterable[tuple[Labels, float]]) -> None:
-    for labels, value in series:
-        family.add_metric(labels, value)
+def _admitted_series(name: str, family: Family, scraped: Scraped) -> dict[Labels, Numbers]:
+    series: dict[Labels, Numbers] = {}
+    for labels, numbers in _reported(name, family, scraped):
+        if len(labels) != len(family.labels) or len(numbers) != family.width:
+            raise BadCounts(f"{name} with {len(labels)} labels and {len(numbers)} numbers")
+        if not all(0 <= number <= _MAX_TOTAL for number in numbers):  # false for NaN as well
+            raise BadCounts(f"{name}: a number out of range")
+        known = _known(family, labels)
+        series[known] = added(series[known], numbers) if known in series else numbers
+    return series
 
 
-def _cumulated(counts: tuple[int, ...]) -> list[tuple[str, float]]:
-    bounds = [*(str(bound) for bound in LATENCY_BUCKETS_S), "+Inf"]
-    return [(bound, float(sum(counts[: place + 1]))) for place, bound in enumerate(bounds)]
+def _reported(name: str, family: Family, scraped: Scraped) -> Iterator[tuple[Labels, Numbers]]:
+    if family.kind == "histogram":
+        for labels, buckets, total in scraped.histograms.get(name, ()):
+            yield labels, (*buckets, total)
+        return
+    for labels, number in (scraped.gauges if family.kind == "gauge" else scraped.counters).get(name, ()):
+        yield labels, (number,)
 
 
-def exposition(totals: Totals) -> bytes:
-    """In Prometheus' text format."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(totals))
-    return generate_latest(registry)
+def _known(family: Family, labels: Iterable[str]) -> Labels:
+    return tuple(value if _is_known(value, values) else OTHER for value, values in zip(labels, family.labels.values(), strict=True))
+
+
+def _is_known(value: str, values: frozenset[str] | None) -> bool:
+    return value in values if values is not None else len(value) <= _MAX_ISSUER_CHARACTERS and value.isprintable()
+
+
+def added(one: Numbers, other: Numbers) -> Numbers:
+    return tuple(a + b for a, b in zip(one, other, strict=True))
