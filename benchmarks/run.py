@@ -8,10 +8,7 @@ import resource
 import statistics
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
-
-
 
 from benchmarks import client  # noqa: E402
 from benchmarks.client import Connection  # noqa: E402
