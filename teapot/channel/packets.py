@@ -22,7 +22,10 @@ MAX_DESCRIPTORS = 8
 
 _DESCRIPTOR_SIZE = array.array("i").itemsize
 _CONTROL_BYTES = socket.CMSG_SPACE(MAX_DESCRIPTORS * _DESCRIPTOR_SIZE)
-_FLAGS = socket.MSG_CMSG_CLOEXEC
+# Plain numbers: "|" and "&" on the socket module's own are slow.
+_WAIT = int(socket.MSG_CMSG_CLOEXEC)
+_NO_WAIT = int(socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT)
+_TRUNCATED = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 _encoder = msgspec.msgpack.Encoder()
 
 M = TypeVar("M")
@@ -78,13 +81,13 @@ class Receiver(Generic[M]):
     def __init__(self, kinds: Any) -> None:
         self._decoder: msgspec.msgpack.Decoder[M] = msgspec.msgpack.Decoder(kinds)
 
-    def receive(self, channel: socket.socket, expected_descriptors: int = 0) -> Packet[M]:
+    def receive(self, channel: socket.socket, expected_descriptors: int = 0, *, wait: bool = True) -> Packet[M]:
         """The next packet. Descriptors beyond what its receiver expects (at most) are closed and make it a BadPacket.
 
-        PeerGone at the end of the stream; BlockingIOError when the socket does not block and nothing is there.
+        PeerGone at the end of the stream; BlockingIOError when nothing is there, and the socket or the caller does not wait.
         """
         try:
-            data, ancillary, flags, _ = channel.recvmsg(MAX_PACKET_BYTES, _CONTROL_BYTES, _FLAGS)
+            data, ancillary, flags, _ = channel.recvmsg(MAX_PACKET_BYTES, _CONTROL_BYTES, _WAIT if wait else _NO_WAIT)
         except ConnectionResetError as gone:
             raise PeerGone(str(gone)) from gone
         descriptors = _descriptors(ancillary) if ancillary else ()
@@ -98,7 +101,7 @@ class Receiver(Generic[M]):
     def _read(self, data: bytes, flags: int, descriptors: tuple[int, ...], expected: int) -> Packet[M]:
         if not data:
             raise PeerGone("end of stream")
-        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        if flags & _TRUNCATED:
             raise BadPacket("a truncated packet")
         if len(descriptors) > expected:
             raise BadPacket(f"{len(descriptors)} unwanted descriptors")

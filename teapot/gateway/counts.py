@@ -1,10 +1,8 @@
 """What a gateway counts, as the observer is told it. Plain numbers: the observer adds them up and gives them their form."""
 
 import bisect
-import contextlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 
 from teapot.channel.observer_messages import LATENCY_BUCKETS_S, Scraped
 from teapot.gateway.identify import Authority
@@ -29,19 +27,15 @@ class Counts:
         self.open_requests = self.connections = 0
         self._steps: defaultdict[str, _Histogram] = defaultdict(_Histogram)
 
-    def request(self, method: str, status: int, sent: int, seconds: float) -> None:
+    def request(self, method: str, status: int, sent: int, received: int, seconds: float) -> None:
         """Methods and statuses are few, whatever clients send."""
         self.requests[method if method in METHODS else "other", str(status)] += 1
         self.sent += sent
+        self.received += received
         self._steps["total"].add(seconds)
 
-    @contextlib.contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            self._steps[name].add(time.monotonic() - started)
+    def step(self, name: str, began: float) -> None:
+        self._steps[name].add(time.monotonic() - began)
 
     def scraped(self, ask: int, ready: bool, authority: Authority) -> Scraped:
         return Scraped(

@@ -5,126 +5,76 @@ The gateway gives one end of the pair away and keeps the other; it never takes a
 
 import asyncio
 import contextlib
-import socket
-from collections.abc import AsyncIterator
 from typing import NamedTuple
-
-from aiohttp import web
 
 from teapot.channel import packets
 from teapot.channel.worker_messages import Answer, Cancel, Continue, End, EndOfBody, FromWorker, NotServed, Request, SendBody
 from teapot.configuration import Server
 from teapot.gateway.authorise import Permit
+from teapot.gateway.client_body import ClientBody
 from teapot.gateway.failure import Failure
 from teapot.gateway.receive import Received
 from teapot.gateway.reply import Done, Reply
+from teapot.gateway.stream import Stream
 from teapot.gateway.worker_channel import Elsewhere, Exchange, WorkerChannel
 
-PIECE_BYTES = 256 * 1024
-_STREAM_BUFFER_BYTES = 1 << 20
 _COMMIT_S = 600.0  # a large file may have to reach the disk before it is answered
 
 
 class Job(NamedTuple):
     """Everything that belongs to one request."""
 
-    http: web.BaseRequest
     received: Received
     permit: Permit
+    body: ClientBody
     reply: Reply
     server: Server
 
 
 async def exchange(job: Job, worker: WorkerChannel) -> Done:
     """Elsewhere: the worker did nothing, and nothing of the body was taken. Failure: the request fails before the answer has begun."""
-    streamed = job.received.method == "PUT" and (job.received.chunked or (job.received.length or 0) > packets.MAX_BODY_BYTES)
-    async with worker.exchange(job.server.answer_timeout_s) as conversation:
-        over = False
-        try:
-            done = await (_streamed if streamed else _inline)(job, worker, conversation)
-            over = True
-            return done
-        finally:
-            if not over:
-                worker.send_now(Cancel(conversation.number))
-
-
-async def read_small_body(job: Job) -> bytes:
-    """At most 64 KiB, as announced, in time."""
-    received = job.received
-    if not received.chunked and not received.length:
-        return b""
-    if received.expects_continue:
-        job.reply.interim()
-    parts, size = [], 0
-    async for data in _pieces(job):
-        size += len(data)
-        if size > packets.MAX_BODY_BYTES:
-            raise Failure("content_not_accepted", "a body of more than 64 KiB")
-        parts.append(data)
-    return b"".join(parts)
+    conversation = await worker.begin(job.server.answer_timeout_s)
+    try:
+        streamed = job.received.method == "PUT" and job.body.large
+        done = await (_streamed if streamed else _inline)(job, worker, conversation)
+    except BaseException:
+        worker.send_now(Cancel(conversation.number))
+        raise
+    finally:
+        worker.end(conversation)
+    return done
 
 
 async def _inline(job: Job, worker: WorkerChannel, conversation: Exchange) -> Done:
-    body = await _kept_body(job)
+    body = await job.body.whole()
     conversation.expects = (Answer, NotServed)  # there is nothing to continue with
     await worker.send(_request(job, conversation, len(body) if job.received.method == "PUT" else None), body)
     return await _relay(job, worker, conversation, await conversation.next(job.server.answer_timeout_s))
 
 
-async def _kept_body(job: Job) -> bytes:
-    """Read once, though it may be sent to a second worker."""
-    kept = job.http.get("teapot.body")
-    if kept is None:
-        kept = job.http["teapot.body"] = await read_small_body(job)
-    return bytes(kept)
-
-
 async def _streamed(job: Job, worker: WorkerChannel, conversation: Exchange) -> Done:
-    ours, theirs = _stream_pair()
-    with ours:
-        with theirs:
-            request = _request(job, conversation, job.received.length, streamed=True)
-            await worker.send(request, descriptors=(theirs.fileno(),))
+    with Stream(worker.patience) as stream:
+        await worker.send_stream(_request(job, conversation, job.received.length, streamed=True), stream)
         packet = await conversation.next(job.server.answer_timeout_s)
         if isinstance(packet.message, Continue):
-            if job.received.expects_continue:
-                job.reply.interim()
-            await _send_body(job, worker, conversation, ours)
+            await _send_body(job, worker, conversation, stream)
             packet = await conversation.next(_COMMIT_S)
     return await _relay(job, worker, conversation, packet)
 
 
-async def _send_body(job: Job, worker: WorkerChannel, conversation: Exchange, stream: socket.socket) -> None:
-    loop, sent = asyncio.get_running_loop(), 0
-    try:
-        async for data in _pieces(job):
-            async with asyncio.timeout(job.server.answer_timeout_s):
-                await loop.sock_sendall(stream, data)
-            sent += len(data)
-    except TimeoutError:
-        raise Failure("worker_silent", "it does not take the body") from None
-    except (BrokenPipeError, ConnectionResetError):
-        return  # it has refused the rest: its answer says why
+async def _send_body(job: Job, worker: WorkerChannel, conversation: Exchange, stream: Stream) -> None:
+    sent = 0
+    async for data in job.body.pieces():
+        try:
+            await stream.send(data, job.server.answer_timeout_s)
+        except TimeoutError:
+            raise Failure("worker_silent", "it does not take the body") from None
+        except (BrokenPipeError, ConnectionResetError):
+            return  # it has refused the rest: its answer says why
+        sent += len(data)
     stream.close()
     with contextlib.suppress(Elsewhere):  # then its answer says so
         await worker.send(EndOfBody(conversation.number, sent))
-
-
-async def _pieces(job: Job) -> AsyncIterator[bytes]:
-    """The request's body as it comes; each piece in time, all of it or a Failure."""
-    content = job.http.content
-    try:
-        while True:
-            async with asyncio.timeout(job.server.body_timeout_s):
-                data = await content.readany()
-            if not data:
-                return
-            yield data
-    except TimeoutError:
-        raise Failure("body_too_slow") from None
-    except (web.RequestPayloadError, ConnectionError, RuntimeError) as short:  # RuntimeError: aiohttp's "Connection closed."
-        raise Failure("body_too_short", type(short).__name__) from short
 
 
 def _request(job: Job, conversation: Exchange, length: int | None, streamed: bool = False) -> Request:
@@ -156,7 +106,7 @@ async def _relay(job: Job, worker: WorkerChannel, conversation: Exchange, packet
     if answer.problem:
         raise Failure(answer.problem, answer.detail, answer.fields)
     _refuse_misframed(job.received.method == "HEAD", answer, len(packet.body))
-    if not job.http.content.is_eof():
+    if not job.body.complete:
         reply.keep_alive = False  # it answered without taking the whole body
     if not answer.streamed:
         head_only = job.received.method == "HEAD"
@@ -173,12 +123,10 @@ def _refuse_misframed(head_only: bool, answer: Answer, size: int) -> None:
 
 
 async def _relay_body(job: Job, worker: WorkerChannel, conversation: Exchange, answer: Answer) -> Done:
-    ours, theirs = _stream_pair()
-    with ours:
-        with theirs:
-            await worker.send(SendBody(conversation.number), descriptors=(theirs.fileno(),))
+    with Stream(worker.patience) as stream:
+        await worker.send_stream(SendBody(conversation.number), stream)
         job.reply.head(answer.status, answer.fields, answer.length)
-        received = await _copy(job, ours, answer.length)
+        received = await _copy(job, stream, answer.length)
         packet = await conversation.next(job.server.body_timeout_s)
     end = packet.message
     assert isinstance(end, End)
@@ -187,26 +135,16 @@ async def _relay_body(job: Job, worker: WorkerChannel, conversation: Exchange, a
     return await job.reply.end()
 
 
-async def _copy(job: Job, stream: socket.socket, length: int | None) -> int:
+async def _copy(job: Job, stream: Stream, length: int | None) -> int:
     """Everything that the worker writes, but never more than it has announced."""
-    loop, received = asyncio.get_running_loop(), 0
-    while True:
-        try:
-            async with asyncio.timeout(job.server.body_timeout_s):
-                data = await loop.sock_recv(stream, PIECE_BYTES)
-        except TimeoutError:
-            raise Failure("worker_silent", "its stream has stopped") from None
-        if not data:
-            return received
-        received += len(data)
-        if length is not None and received > length:
-            raise Failure("worker_misbehaved", "more bytes than announced")
-        await job.reply.piece(data)
-
-
-def _stream_pair() -> tuple[socket.socket, socket.socket]:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    ours.setblocking(False)
-    for end in (ours, theirs):
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _STREAM_BUFFER_BYTES)
-    return ours, theirs
+    received = 0
+    try:
+        while data := await stream.receive(job.server.body_timeout_s):
+            received += len(data)
+            if length is not None and received > length:
+                raise Failure("worker_misbehaved", "more bytes than announced")
+            await job.reply.piece(data)
+            await asyncio.sleep(0)  # everybody in turn
+    except TimeoutError:
+        raise Failure("worker_silent", "its stream has stopped") from None
+    return received

@@ -1,10 +1,10 @@
 """What a request is, from the one HTTP parser (aiohttp's): its path, its token, its body's form. Everything here is unverified."""
 
-import secrets
+import os
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, NewType
 
 from aiohttp import web
-from multidict import CIMultiDictProxy
 
 from teapot.channel.worker_messages import REQUEST_FIELDS
 from teapot.gateway.failure import Failure
@@ -15,7 +15,21 @@ UnverifiedToken = NewType("UnverifiedToken", str)  # "": none was sent
 METHODS = ("OPTIONS", "HEAD", "GET", "PUT", "DELETE", "MKCOL", "MOVE", "COPY", "PROPFIND")
 MAX_TOKEN_BYTES = 24 * 1024
 MAX_HEADER_BYTES = 64 * 1024  # all fields together; one of them may have 32 KiB (http_server.py)
-_ONCE = ("authorization", "content-length", "transfer-encoding", "expect", "host", "destination", "range", "depth", "overwrite")
+# Fields that are lists: several lines of them are one list (RFC 9110, section 5.3). Of all others that we read there is one line at most.
+_LISTS = frozenset((b"if-match", b"if-none-match", b"want-digest", b"want-repr-digest", b"digest", b"repr-digest"))
+_FOR_WORKERS = frozenset(name.encode() for name in REQUEST_FIELDS)
+_READ = _FOR_WORKERS | {
+    b"authorization",
+    b"content-encoding",
+    b"content-length",
+    b"destination",
+    b"expect",
+    b"host",
+    b"source",
+    b"transfer-encoding",
+}
+
+_Fields = dict[bytes, bytes]  # lower-case name: value
 
 
 class Received(NamedTuple):
@@ -23,79 +37,95 @@ class Received(NamedTuple):
     method: str
     path: UrlPath
     target: UrlPath | None  # of MOVE and COPY
-    fields: dict[str, bytes]
+    authorization: bytes | None
+    fields: dict[str, bytes]  # for the worker
     length: int | None  # of the body; None: no body, or chunked
     chunked: bool
     expects_continue: bool
 
 
+def _request_ids() -> Iterator[str]:
+    while True:
+        text = os.urandom(1024).hex()
+        yield from (text[at : at + 16] for at in range(0, len(text), 16))
+
+
+_ids = _request_ids()
+
+
 def new_request_id() -> str:
-    return secrets.token_hex(8)
+    return next(_ids)
 
 
 def receive(request: web.BaseRequest, request_id: str, hosts: Hosts) -> Received:
     """Failure for what is not to be served whoever asks."""
-    headers = request.headers
-    if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > MAX_HEADER_BYTES:
-        raise Failure("header_too_large")
-    _refuse_repeated(headers)
-    if request.method not in METHODS:
+    method, message = request.method, request.message
+    fields = _fields(message.raw_headers)
+    if method not in METHODS:
         raise Failure("method_not_allowed")
-    chunked = _chunked(headers)
-    target = hosts.destination(headers["Destination"]) if "Destination" in headers and request.method in ("MOVE", "COPY") else None
-    if request.method in ("MOVE", "COPY") and target is None:
-        raise Failure("bad_destination", "no Destination")
-    if request.method == "COPY" and ("Source" in headers or any(name.lower().startswith("transferheader") for name in headers)):
-        raise Failure("not_implemented", "third-party copy")
+    length = fields.get(b"content-length")
     return Received(
         request_id,
-        request.method,
-        parse(request.message.path),
-        target,
-        {name.lower(): _bytes(value) for name, value in headers.items() if name.lower() in REQUEST_FIELDS},
-        _length(headers),
-        chunked,
-        _expects_continue(headers),
+        method,
+        parse(message.path),
+        _target(method, fields, message.raw_headers, hosts),
+        fields.get(b"authorization"),
+        {name.decode("ascii"): fields[name] for name in fields.keys() & _FOR_WORKERS},
+        int(length) if length is not None else None,  # the parser has seen that it is a number
+        _chunked(fields),
+        _expects_continue(fields),
     )
 
 
-def bearer_token(request: web.BaseRequest) -> UnverifiedToken:
-    value = request.headers.get("Authorization")
-    if value is None:
+def bearer_token(received: Received) -> UnverifiedToken:
+    if received.authorization is None:
         return UnverifiedToken("")
-    scheme, _, token = value.partition(" ")
+    scheme, _, token = received.authorization.partition(b" ")
     token = token.strip()
-    if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_BYTES:
+    if scheme.lower() != b"bearer" or not token or len(token) > MAX_TOKEN_BYTES or not token.isascii():
         raise Failure("token_malformed", f"Authorization with scheme {scheme[:20]!r}")
-    return UnverifiedToken(token)
+    return UnverifiedToken(token.decode("ascii"))
 
 
-def _refuse_repeated(headers: CIMultiDictProxy[str]) -> None:
-    for name in _ONCE:
-        if len(headers.getall(name, ())) > 1:
-            raise Failure("bad_request", f"{name} twice")
+def _fields(raw: Iterable[tuple[bytes, bytes]]) -> _Fields:
+    """Those that anybody here reads."""
+    fields: _Fields = {}
+    size = 0
+    for name, value in raw:
+        size += len(name) + len(value) + 4
+        name = name.lower()
+        if name not in fields:
+            fields[name] = value
+        elif name in _LISTS:
+            fields[name] += b", " + value
+        elif name in _READ:
+            raise Failure("bad_request", f"{name.decode('ascii')} twice")
+    if size > MAX_HEADER_BYTES:
+        raise Failure("header_too_large")
+    return fields
 
 
-def _chunked(headers: CIMultiDictProxy[str]) -> bool:
-    coding = headers.get("Transfer-Encoding")
-    if coding is not None and coding.strip().lower() != "chunked":
-        raise Failure("encoding_not_implemented", coding[:40])
-    if headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+def _target(method: str, fields: _Fields, raw: Iterable[tuple[bytes, bytes]], hosts: Hosts) -> UrlPath | None:
+    if method not in ("MOVE", "COPY"):
+        return None
+    if method == "COPY" and (b"source" in fields or any(name.lower().startswith(b"transferheader") for name, _ in raw)):
+        raise Failure("not_implemented", "third-party copy")
+    if b"destination" not in fields:
+        raise Failure("bad_destination", "no Destination")
+    return hosts.destination(fields[b"destination"].decode("utf-8", "surrogateescape"))
+
+
+def _chunked(fields: _Fields) -> bool:
+    coding = fields.get(b"transfer-encoding")
+    if coding is not None and coding.strip().lower() != b"chunked":
+        raise Failure("encoding_not_implemented", repr(coding[:40]))
+    if fields.get(b"content-encoding", b"identity").strip().lower() != b"identity":
         raise Failure("content_encoding_refused")
     return coding is not None
 
 
-def _length(headers: CIMultiDictProxy[str]) -> int | None:
-    value = headers.get("Content-Length")
-    return int(value) if value is not None else None
-
-
-def _expects_continue(headers: CIMultiDictProxy[str]) -> bool:
-    value = headers.get("Expect")
-    if value is not None and value.strip().lower() != "100-continue":
-        raise Failure("expectation_failed", value[:40])
+def _expects_continue(fields: _Fields) -> bool:
+    value = fields.get(b"expect")
+    if value is not None and value.strip().lower() != b"100-continue":
+        raise Failure("expectation_failed", repr(value[:40]))
     return value is not None
-
-
-def _bytes(value: str) -> bytes:
-    return value.encode("utf-8", "surrogateescape")

@@ -15,7 +15,7 @@ from teapot.channel.problems import PROBLEMS
 from teapot.gateway.failure import Failure
 
 Fields = list[tuple[bytes, bytes]]
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+_STATUS_LINES = {status.value: b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 _NO_BODY = (204, 304)
 _CHALLENGE = 'Bearer realm="teapot"'
 
@@ -49,7 +49,7 @@ class Reply:
         """Send the head, and with it a body that is at hand. length None: the body's end is told in chunks, or by closing."""
         if self._closing():
             self.keep_alive = False
-        lines = [b"HTTP/1.1 %d %b" % (status, _REASONS.get(status, b"Unknown"))]
+        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown" % status]
         lines += [b"%b: %b" % field for field in fields]
         if length is not None and status not in _NO_BODY:
             lines.append(b"content-length: %d" % length)
@@ -85,7 +85,8 @@ class Reply:
 
     async def drain(self) -> None:
         """Wait until the client has taken enough of what was written."""
-        await self._request.protocol._drain_helper()
+        if self._request.protocol.writing_paused:
+            await self._request.protocol._drain_helper()
 
     def cut(self) -> Done:
         """The body cannot be completed: the client must see that it is cut off."""

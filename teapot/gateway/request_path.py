@@ -14,6 +14,7 @@ from teapot.channel.problems import PROBLEMS
 from teapot.configuration import Server
 from teapot.gateway import own_answers
 from teapot.gateway.authorise import Areas, Permit, authorise
+from teapot.gateway.client_body import ClientBody
 from teapot.gateway.counts import Counts
 from teapot.gateway.exchange import Job, exchange
 from teapot.gateway.failure import Failure
@@ -22,7 +23,7 @@ from teapot.gateway.paths import Hosts
 from teapot.gateway.reach_worker import Spawner
 from teapot.gateway.receive import Received, UnverifiedToken, bearer_token, new_request_id, receive
 from teapot.gateway.reply import Done, Reply
-from teapot.gateway.worker_channel import Elsewhere
+from teapot.gateway.worker_channel import Elsewhere, WorkerChannel
 
 log = logging.getLogger(__name__)
 
@@ -40,44 +41,62 @@ class Steps(NamedTuple):
     counts: Counts
 
 
+class Trip:
+    """One request under way: what its log line and the counters will say of it."""
+
+    def __init__(self, http: web.BaseRequest, closing: Callable[[], bool]) -> None:
+        self.http = http
+        self.id = new_request_id()
+        self.began = time.monotonic()
+        self.reply = Reply(http, self.id, closing)
+        self.body: ClientBody | None = None
+        self.account = "-"
+
+    def over(self, counts: Counts) -> None:
+        http, reply, seconds = self.http, self.reply, time.monotonic() - self.began
+        taken = self.body.taken if self.body else 0
+        counts.request(http.method, reply.status, reply.sent, taken, seconds)
+        if log.isEnabledFor(logging.INFO):
+            path = ascii(http.message.path[:200].partition("?")[0])
+            log.info("%s %s %s %s %d, %d bytes in, %d out, %.1f ms", self.id, self.account, http.method, path, reply.status, taken,
+                     reply.sent, 1000 * seconds)  # fmt: skip
+
+
 async def serve(http: web.BaseRequest, steps: Steps, closing: Callable[[], bool]) -> Done:
-    request_id, started = new_request_id(), time.monotonic()
-    reply = Reply(http, request_id, closing)
+    trip = Trip(http, closing)
     steps.counts.open_requests += 1
     try:
-        done = await _answered(http, steps, reply, request_id)
+        return await _answered(trip, steps)
     finally:
         steps.counts.open_requests -= 1
-        steps.counts.request(http.method, reply.status, reply.sent, time.monotonic() - started)
-        log.info("%s %s %r %d %d bytes %.1f ms", request_id, http.method, http.message.path[:200].partition("?")[0], reply.status,
-                 reply.sent, 1000 * (time.monotonic() - started))  # fmt: skip
-    return done
+        trip.over(steps.counts)
 
 
-async def _answered(http: web.BaseRequest, steps: Steps, reply: Reply, request_id: str) -> Done:
+async def _answered(trip: Trip, steps: Steps) -> Done:
     """Every failure becomes an answer: a problem, or, once the answer has begun, a visible cut."""
     try:
-        return await _served(http, steps, reply, request_id)
+        return await _served(trip, steps)
     except Failure as failure:
-        return await _failed(reply, failure, steps, request_id)
+        return await _failed(trip, failure, steps)
     except ConnectionError:
         raise
     except Exception as error:
-        log.exception("%s internal error", request_id)
-        return await _failed(reply, Failure("internal_error", type(error).__name__), steps, request_id)
+        log.exception("%s internal error", trip.id)
+        return await _failed(trip, Failure("internal_error", type(error).__name__), steps)
 
 
-async def _served(http: web.BaseRequest, steps: Steps, reply: Reply, request_id: str) -> Done:
-    received = receive(http, request_id, steps.hosts)
+async def _served(trip: Trip, steps: Steps) -> Done:
+    received = receive(trip.http, trip.id, steps.hosts)
     if own_answers.is_ours(received):
-        return await own_answers.answer(received, reply, steps.areas)
-    token = bearer_token(http)
+        return await own_answers.answer(received, trip.reply, steps.areas)
+    trip.body = ClientBody(trip.http, received, trip.reply, steps.server.body_timeout_s)
+    token = bearer_token(received)
     for attempt in range(_TRIES):
         permit = await _permit(token, received, steps)
-        with steps.counts.step("reach_worker"):
-            worker = await steps.spawner.reach(permit.account)
+        trip.account = permit.account
+        worker = await _worker(permit, steps)
         try:
-            return await exchange(Job(http, received, permit, reply, steps.server), worker)
+            return await exchange(Job(received, permit, trip.body, trip.reply, steps.server), worker)
         except Elsewhere:
             steps.spawner.give_up(worker)
             if attempt:
@@ -86,14 +105,22 @@ async def _served(http: web.BaseRequest, steps: Steps, reply: Reply, request_id:
 
 
 async def _permit(token: UnverifiedToken, received: Received, steps: Steps) -> Permit:
-    with steps.counts.step("identify"):
-        caller = await steps.authority.identify(token, received.request_id)
+    began = time.monotonic()
+    caller = await steps.authority.identify(token, received.request_id)
+    steps.counts.step("identify", began)
     return authorise(caller, received, steps.areas)
 
 
-async def _failed(reply: Reply, failure: Failure, steps: Steps, request_id: str) -> Done:
+async def _worker(permit: Permit, steps: Steps) -> WorkerChannel:
+    began = time.monotonic()
+    worker = await steps.spawner.reach(permit.account)
+    steps.counts.step("reach_worker", began)
+    return worker
+
+
+async def _failed(trip: Trip, failure: Failure, steps: Steps) -> Done:
     steps.counts.errors[failure.code] += 1
     level = logging.WARNING if PROBLEMS[failure.code].status >= 500 else logging.INFO
     # ascii(), not a codec: one that is not loaded yet cannot be loaded below Landlock.
-    log.log(level, "%s %s: %s", request_id, failure.code, ascii(failure.detail)[1:-1])
-    return reply.cut() if reply.begun else await reply.problem(failure)
+    log.log(level, "%s %s: %s", trip.id, failure.code, ascii(failure.detail)[1:-1])
+    return trip.reply.cut() if trip.reply.begun else await trip.reply.problem(failure)

@@ -28,6 +28,8 @@ from teapot.channel.worker_messages import (
     NotServed,
 )
 from teapot.gateway.failure import Failure
+from teapot.gateway.patience import Patience
+from teapot.gateway.stream import Stream
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +45,9 @@ class Elsewhere(Exception):
 class Exchange:
     """One request on the channel: what the worker may say next, and what it has said."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, patience: Patience) -> None:
         self.number = number
+        self._patience = patience
         self.expects: tuple[type, ...] = (Answer, Continue, NotServed)
         self.inbox: deque[packets.Packet[FromWorker]] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -69,8 +72,7 @@ class Exchange:
                 raise self._failure
             self._waiter = asyncio.get_running_loop().create_future()
             try:
-                async with asyncio.timeout(patience_s):
-                    await self._waiter
+                await self._patience.wait(self._waiter, patience_s)
             except TimeoutError:
                 raise Failure("worker_silent") from None
         return self.inbox.popleft()
@@ -80,6 +82,7 @@ class WorkerChannel:
     def __init__(self, account: str, end: socket.socket) -> None:
         self.account = account
         self.usable = True
+        self.patience = Patience()
         self._end = end
         self._loop = asyncio.get_running_loop()
         self._exchanges: dict[int, Exchange] = {}
@@ -92,23 +95,29 @@ class WorkerChannel:
         self._loop.add_reader(end, self._read)
         self.send_now(Hello(CHANNEL_VERSION, teapot.__version__))  # a worker that is gone already shows at the first request
 
-    @contextlib.asynccontextmanager
-    async def exchange(self, patience_s: float):  # type: ignore[no-untyped-def]
-        """A new Exchange; one that is not over when it is left is the caller's to cancel."""
+    async def begin(self, patience_s: float) -> Exchange:
+        """A new Exchange, to be ended; one that is not over then is the caller's to cancel. At most MAX_UNANSWERED at a time."""
+        if not self._slots.locked():
+            await self._slots.acquire()
+        else:
+            await self._wait_for_slot(patience_s)
+        if not self.usable:
+            self._slots.release()
+            raise Elsewhere
+        self._number += 1
+        exchange = self._exchanges[self._number] = Exchange(self._number, self.patience)
+        return exchange
+
+    def end(self, exchange: Exchange) -> None:
+        self._slots.release()
+        del self._exchanges[exchange.number]
+
+    async def _wait_for_slot(self, patience_s: float) -> None:
         try:
             async with asyncio.timeout(patience_s):
                 await self._slots.acquire()
         except TimeoutError:
             raise Failure("worker_busy") from None
-        self._number += 1
-        exchange = self._exchanges[self._number] = Exchange(self._number)
-        try:
-            if not self.usable:
-                raise Elsewhere
-            yield exchange
-        finally:
-            self._slots.release()
-            del self._exchanges[exchange.number]
 
     async def send(self, message: msgspec.Struct, body: bytes = b"", descriptors: tuple[int, ...] = (), patience_s: float = 10.0) -> None:
         """Elsewhere: nothing was delivered."""
@@ -125,6 +134,12 @@ class WorkerChannel:
             except (packets.PeerGone, OSError) as gone:
                 self.usable = False
                 raise Elsewhere from gone
+
+    async def send_stream(self, message: msgspec.Struct, stream: Stream) -> None:
+        """A message that gives the worker its end of the stream."""
+        assert stream.theirs is not None
+        await self.send(message, descriptors=(stream.theirs.fileno(),))
+        stream.given()
 
     def send_now(self, message: msgspec.Struct) -> None:
         """For what need not arrive, such as a cancellation."""

@@ -1,6 +1,5 @@
-"""The channels to the gateways: threads that wait for requests, carry them out, and hand large bodies to the pump.
+"""A channel to a gateway: what comes on it is carried out by the thread that takes it; large bodies go to the pump.
 
-Whoever takes a message sees to it that another thread waits on that channel, up to a bound: a file that hangs blocks its own thread.
 After its deadline, or when the worker leaves, a channel takes no new request (NotServed: nothing was done) but lets open ones finish.
 """
 
@@ -30,15 +29,15 @@ from teapot.channel.worker_messages import (
     SendBody,
     ToWorker,
 )
-from teapot.worker import dispatch, threads
+from teapot.worker import dispatch
 from teapot.worker.bodies import Body, Piece, Receiving, Sending
 from teapot.worker.dispatch import Office
 from teapot.worker.pump import Pump
 from teapot.worker.reading import RangeRefusal, Reply
 from teapot.worker.refusal import Refusal, refusal_of
+from teapot.worker.traffic import Traffic
 from teapot.worker.upload import Upload
 
-_THREADS_A_CHANNEL = 16
 _SEND_PATIENCE_S = 30.0  # a gateway that reads no answers for so long has lost its channel
 _MAX_DETAIL = 500
 
@@ -56,31 +55,6 @@ class Exchange:
     drained: bool = False  # the stream of the request's body has ended
 
 
-class Traffic:
-    """How many requests are open in the whole worker, and since when there are none."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.open = 0
-        self.idle_since = time.monotonic()
-        self.leaving = False
-
-    def change(self, by: int) -> None:
-        with self._lock:
-            self.open += by
-            if self.open == 0:
-                self.idle_since = time.monotonic()
-
-    def leave_if_idle(self) -> bool:
-        """From now on nothing is begun, if nothing is open."""
-        with self._lock:
-            self.leaving = self.leaving or self.open == 0
-            return self.leaving and self.open == 0
-
-    def leave(self) -> None:
-        self.leaving = True
-
-
 class Channel:
     def __init__(self, end: socket.socket, until: float, office: Office, pump: Pump, traffic: Traffic, software: str) -> None:
         self.until = until
@@ -88,7 +62,6 @@ class Channel:
         self._end, self._office, self._pump, self._traffic = end, office, pump, traffic
         self._exchanges: dict[int, Exchange] = {}
         self._lock = threading.Lock()
-        self._threads, self._waiting = 0, 0
         self._receiver = packets.Receiver[ToWorker](ToWorker)
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(_SEND_PATIENCE_S))
         self._send(Hello(CHANNEL_VERSION, software))
@@ -96,44 +69,24 @@ class Channel:
     def open_exchanges(self) -> int:
         return len(self._exchanges)
 
-    def start(self) -> None:
-        with self._lock:
-            self._threads, self._waiting = 1, 1
-        threads.start(self._work)
+    def fileno(self) -> int:
+        return self._end.fileno()
 
     def stop_reading(self) -> None:
         """What is sent from now on fails at the sender; what is queued is still read."""
         with contextlib.suppress(OSError):
             self._end.shutdown(socket.SHUT_RD)
 
-    # --- the threads
-
-    def _work(self) -> None:
+    def take(self) -> bool:
+        """Receive one message, if there is one, and carry it out. False: nothing comes any more."""
         try:
-            while self._turn():
-                pass
-        finally:
-            with self._lock:
-                self._threads -= 1
-                self._waiting -= 1
-
-    def _turn(self) -> bool:
-        try:
-            packet = self._receiver.receive(self._end, expected_descriptors=1)
+            packet = self._receiver.receive(self._end, expected_descriptors=1, wait=False)
+        except BlockingIOError:
+            return True
         except (packets.ChannelError, OSError):
             self._break()
             return False
-        with self._lock:
-            self._waiting -= 1
-            another = self._waiting == 0 and self._threads < _THREADS_A_CHANNEL
-            if another:
-                self._threads += 1
-                self._waiting += 1
-        if another:
-            threads.start(self._work)
         self._take(packet)
-        with self._lock:
-            self._waiting += 1
         return not self.closed
 
     def _take(self, packet: packets.Packet[ToWorker]) -> None:

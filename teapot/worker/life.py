@@ -17,10 +17,12 @@ from teapot.configuration import StorageArea
 from teapot.configuration import Worker as Settings
 from teapot.worker import cage, threads
 from teapot.worker.area import Area, open_areas
-from teapot.worker.channels import Channel, Traffic
+from teapot.worker.channels import Channel
+from teapot.worker.crew import Crew
 from teapot.worker.dispatch import Office
 from teapot.worker.journal import Journal
 from teapot.worker.pump import Pump
+from teapot.worker.traffic import Traffic
 
 _TICK_S = 1.0
 _FINISH_S = 5.0  # once the spawner is gone, or wants us gone
@@ -34,7 +36,7 @@ class Leave(Exception):
 class Life:
     def __init__(self, spawner: socket.socket, office: Office, software: str) -> None:
         self._spawner, self._office, self._software = spawner, office, software
-        self._pump, self._traffic = Pump(), Traffic()
+        self._crew, self._pump, self._traffic = Crew(), Pump(), Traffic()
         self._channels: list[tuple[int, Channel]] = []
         self._told_idle: float | None = None
         self._end_at: float | None = None  # what is open is cut then
@@ -89,7 +91,7 @@ class Life:
         channel = Channel(end, until, self._office, self._pump, self._traffic, self._software)
         self._channels.append((gateway, channel))
         self._told_idle = None
-        channel.start()
+        self._crew.serve(channel)
 
     # --- time
 
