@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
-from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
+from teapot.channel.problems import PROBLEMS
 from teapot.configuration import Server
 from teapot.gateway.reply import problem_body
+from teapot.gateway.request_ids import new_request_id
 
 log = logging.getLogger(__name__)
 
@@ -24,26 +26,24 @@ MAX_HEADERS = 64
 _LINGERING_S = 2.0
 _READ_BUFFER_BYTES = 256 * 1024
 
-_UNPARSABLE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-
 _PROBLEM = "application/problem+json"
 
-Handler = Callable[[web.BaseRequest], Awaitable[Any]]
+
+class HttpRequest(web.BaseRequest):
+    """aiohttp's request, and what the parser made of the request line and the fields: raw bytes, the target as it came."""
+
+    def __init__(self, message: RawRequestMessage, *rest: Any) -> None:
+        super().__init__(message, *rest)
+        self.parsed = message
 
 
-class _NoAccessLog(AbstractAccessLogger):
-    """request_path.py logs each request."""
-
-    enabled = False
-
-    def log(self, request: object, response: object, time: float) -> None:
-        pass
+Handler = Callable[[HttpRequest], Awaitable[Any]]
 
 
 class Connection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_header_bytes",)
+    __slots__ = ()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -51,20 +51,17 @@ class Connection(RequestHandler):
         """What the parser did not understand: our own words, then the connection closes."""
         self.keep_alive(False)
         if status >= 500:
-            log.error("unexpected: %s", ascii(exc))
-            return _closing(web.Response(status=500, body=problem_body("internal_error", "-"), content_type=_PROBLEM))
-        code = "header_too_large" if isinstance(exc, LineTooLong) or status == 431 else "bad_request"
-        body = problem_body(code, "-")
-        return _closing(web.Response(status=431 if code == "header_too_large" else 400, body=body, content_type=_PROBLEM))
+            return _refusal("internal_error", exc)
+        return _refusal("header_too_large" if isinstance(exc, LineTooLong) or status == 431 else "bad_request", exc)
 
     def data_received(self, data: bytes) -> None:
         """The parser may trip over what it reads (a CONNECT without an authority, say): that is a bad request as well."""
         try:
             super().data_received(data)
         except Exception as error:
-            log.info("a request that cannot be parsed: %s", type(error).__name__)
+            answer = _refusal("bad_request", error)
             if self.transport is not None:
-                self.transport.write(_UNPARSABLE)
+                self.transport.write(_written(answer))
             self.force_close()
 
     def close_if_idle(self) -> None:
@@ -79,22 +76,38 @@ class Connection(RequestHandler):
         pass
 
 
-def _closing(answer: web.Response) -> web.Response:
+def _refusal(code: str, why: BaseException | None) -> web.Response:
+    request_id = new_request_id()
+    problem = PROBLEMS[code]
+    if problem.status >= 500:
+        log.error("%s %s: %s", request_id, code, ascii(why)[:200])
+    else:
+        log.info("%s %s: %s", request_id, code, type(why).__name__)  # no word of what the client sent
+    answer = web.Response(
+        status=problem.status, body=problem_body(code, request_id), content_type=_PROBLEM, headers={"X-Request-Id": request_id}
+    )
     answer.force_close()
     return answer
 
 
+def _written(answer: web.Response) -> bytes:
+    """For a connection whose request aiohttp has no answer for."""
+    body = answer.body
+    assert isinstance(body, bytes)
+    head = [f"HTTP/1.1 {answer.status} {answer.reason}", *(f"{name}: {value}" for name, value in answer.headers.items())]
+    return "\r\n".join([*head, f"Content-Length: {len(body)}", "Connection: close", "", ""]).encode("ascii") + body
+
+
 class HttpServer(web.Server):
     def __init__(self, handler: Handler, server: Server) -> None:
-        super().__init__(handler, handler_cancellation=True)
+        super().__init__(handler, request_factory=self._request, handler_cancellation=True)  # type: ignore[arg-type]
         self._settings = server
 
     def __call__(self) -> Connection:
         return Connection(
             self,
             loop=asyncio.get_running_loop(),
-            access_log=log,
-            access_log_class=_NoAccessLog,
+            access_log=None,  # type: ignore[arg-type]  # request_path.py logs each request
             keepalive_timeout=self._settings.keepalive_timeout_s,
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_FIELD_BYTES,
@@ -103,6 +116,9 @@ class HttpServer(web.Server):
             read_bufsize=_READ_BUFFER_BYTES,
             auto_decompress=False,
         )
+
+    def _request(self, *made_of: Any) -> HttpRequest:
+        return HttpRequest(*made_of, asyncio.get_running_loop())
 
     def close_idle(self) -> None:
         for connection in self.connections:

@@ -14,7 +14,6 @@ import socket
 import ssl
 
 import uvloop
-from aiohttp import web
 
 from teapot.channel import packets, start
 from teapot.channel.observer_messages import ToProcess
@@ -22,7 +21,7 @@ from teapot.channel.start import GatewayStart
 from teapot.gateway import request_path
 from teapot.gateway.authorise import Areas
 from teapot.gateway.counts import Counts
-from teapot.gateway.http_server import HttpServer
+from teapot.gateway.http_server import HttpRequest, HttpServer
 from teapot.gateway.identify import Authority
 from teapot.gateway.paths import Hosts
 from teapot.gateway.reach_worker import Spawner
@@ -68,7 +67,7 @@ class Gateway:
             )
         await self._end(await self._leaving)
 
-    async def _serve(self, request: web.BaseRequest) -> object:
+    async def _serve(self, request: HttpRequest) -> object:
         return await request_path.serve(request, self._steps, self._leaving.done)
 
     # --- introductions

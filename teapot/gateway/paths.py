@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 from teapot.gateway.failure import Failure
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_PLAIN = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")  # nothing in it needs a second look
 _AUTHORITY = re.compile(r"(https?|davs?)://([^/?#]*)", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": 80, "dav": 80, "https": 443, "davs": 443}
 
@@ -19,6 +20,8 @@ class UrlPath(NamedTuple):
 def parse(raw: str) -> UrlPath:
     """A request target in origin form, or the path part of a URL; a query is dropped. bad_path otherwise."""
     path = raw.partition("?")[0]
+    if _PLAIN.fullmatch(path):
+        return UrlPath(tuple(path.encode("ascii").split(b"/")[1:]), False)
     if not path.startswith("/") or _BROKEN_ESCAPE.search(path):
         raise Failure("bad_path", "not an absolute path, or a broken escape")
     segments = tuple(_decoded(piece) for piece in path.split("/") if piece)

@@ -1,13 +1,11 @@
 """What a request is, from the one HTTP parser (aiohttp's): its path, its token, its body's form. Everything here is unverified."""
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple, NewType
-
-from aiohttp import web
 
 from teapot.channel.worker_messages import REQUEST_FIELDS
 from teapot.gateway.failure import Failure
+from teapot.gateway.http_server import HttpRequest
 from teapot.gateway.paths import Hosts, UrlPath, parse
 
 UnverifiedToken = NewType("UnverifiedToken", str)  # "": none was sent
@@ -44,22 +42,9 @@ class Received(NamedTuple):
     expects_continue: bool
 
 
-def _request_ids() -> Iterator[str]:
-    while True:
-        text = os.urandom(1024).hex()
-        yield from (text[at : at + 16] for at in range(0, len(text), 16))
-
-
-_ids = _request_ids()
-
-
-def new_request_id() -> str:
-    return next(_ids)
-
-
-def receive(request: web.BaseRequest, request_id: str, hosts: Hosts) -> Received:
+def receive(request: HttpRequest, request_id: str, hosts: Hosts) -> Received:
     """Failure for what is not to be served whoever asks."""
-    method, message = request.method, request.message
+    method, message = request.method, request.parsed
     fields = _fields(message.raw_headers)
     if method not in METHODS:
         raise Failure("method_not_allowed")

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from aiohttp import web
-
 from teapot.channel.problems import PROBLEMS
 from teapot.configuration import Server
 from teapot.gateway import own_answers
@@ -18,11 +16,13 @@ from teapot.gateway.client_body import ClientBody
 from teapot.gateway.counts import Counts
 from teapot.gateway.exchange import Job, exchange
 from teapot.gateway.failure import Failure
+from teapot.gateway.http_server import HttpRequest
 from teapot.gateway.identify import Authority
 from teapot.gateway.paths import Hosts
 from teapot.gateway.reach_worker import Spawner
-from teapot.gateway.receive import Received, UnverifiedToken, bearer_token, new_request_id, receive
+from teapot.gateway.receive import Received, UnverifiedToken, bearer_token, receive
 from teapot.gateway.reply import Done, Reply
+from teapot.gateway.request_ids import new_request_id
 from teapot.gateway.worker_channel import Elsewhere, WorkerChannel
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Steps(NamedTuple):
 class Trip:
     """One request under way: what its log line and the counters will say of it."""
 
-    def __init__(self, http: web.BaseRequest, closing: Callable[[], bool]) -> None:
+    def __init__(self, http: HttpRequest, closing: Callable[[], bool]) -> None:
         self.http = http
         self.id = new_request_id()
         self.began = time.monotonic()
@@ -57,12 +57,12 @@ class Trip:
         taken = self.body.taken if self.body else 0
         counts.request(http.method, reply.status, reply.sent, taken, seconds)
         if log.isEnabledFor(logging.INFO):
-            path = ascii(http.message.path[:200].partition("?")[0])
+            path = ascii(http.parsed.path[:200].partition("?")[0])
             log.info("%s %s %s %s %d, %d bytes in, %d out, %.1f ms", self.id, self.account, http.method, path, reply.status, taken,
                      reply.sent, 1000 * seconds)  # fmt: skip
 
 
-async def serve(http: web.BaseRequest, steps: Steps, closing: Callable[[], bool]) -> Done:
+async def serve(http: HttpRequest, steps: Steps, closing: Callable[[], bool]) -> Done:
     trip = Trip(http, closing)
     steps.counts.open_requests += 1
     try:
