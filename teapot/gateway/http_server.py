@@ -118,7 +118,7 @@ class HttpServer(web.Server):
         )
 
     def _request(self, *made_of: Any) -> HttpRequest:
-        return HttpRequest(*made_of, asyncio.get_running_loop())
+        return HttpRequest(*made_of, self._loop)
 
     def close_idle(self) -> None:
         for connection in self.connections:

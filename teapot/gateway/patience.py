@@ -16,6 +16,10 @@ class Patience:
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
 
+    def future(self) -> "asyncio.Future[None]":
+        """One to wait for. (asyncio.get_running_loop() costs a system call.)"""
+        return self._loop.create_future()
+
     async def wait(self, future: "asyncio.Future[T]", patience_s: float) -> T:
         """TimeoutError when it takes longer. The future is this wait's own: it ends with it."""
         deadline = self._loop.time() + patience_s

@@ -70,7 +70,7 @@ class Exchange:
         while not self.inbox:
             if self._failure:
                 raise self._failure
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._waiter = self._patience.future()
             try:
                 await self._patience.wait(self._waiter, patience_s)
             except TimeoutError:
