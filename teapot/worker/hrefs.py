@@ -1,9 +1,13 @@
 """Names as URL paths: path-absolute, with only the necessary escapes, because data-lake clients compare them as strings."""
 
+import re
 from urllib.parse import quote
 
 # RFC 3986: what a segment may hold literally beside the unreserved characters.
 _LITERAL = "!$&'()*+,;=:@/"
+
+# Names that are the same in a URL, in XML and on a screen: most of them, and quick to recognise.
+PLAIN = re.compile(rb"[A-Za-z0-9._~-]+").fullmatch
 
 
 def href(area_path: str, path: bytes, collection: bool) -> str:
@@ -13,4 +17,4 @@ def href(area_path: str, path: bytes, collection: bool) -> str:
 
 
 def escaped(name: bytes) -> str:
-    return quote(name, safe=_LITERAL)
+    return name.decode("ascii") if PLAIN(name) else quote(name, safe=_LITERAL)

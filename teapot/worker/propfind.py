@@ -5,14 +5,14 @@ status, the one with 200 first; no empty elements; collections end in "/".
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 from teapot.worker.area import Area, is_collection, is_file
 from teapot.worker.content_types import content_type
 from teapot.worker.entity import etag
-from teapot.worker.hrefs import escaped, href
+from teapot.worker.hrefs import PLAIN, escaped, href
 from teapot.worker.http_dates import http_date, iso_date
 from teapot.worker.journal import is_hidden
 from teapot.worker.propfind_request import Property, Wanted
@@ -66,6 +66,17 @@ _COLLECTION: dict[str, Callable[[Resource], str | None]] = {
 }
 
 
+# The same values for a file with a plain name, to be filled in at one stroke: a listing is mostly made of these.
+_PLAIN_FILE = {
+    "displayname": "%(name)s",
+    "getcontentlength": "%(size)d",
+    "getlastmodified": "%(modified)s",
+    "creationdate": "%(created)s",
+    "getetag": "%(etag)s",
+    "getcontenttype": "%(kind)s",
+}
+
+
 def answer(area: Area, path: bytes, deep: bool, wanted: Wanted, *, may_list: bool, files_too: bool) -> Iterator[bytes]:
     """The pieces of the multistatus; refusals are raised before the first piece."""
     descriptor = area.open(path, os.O_PATH)
@@ -89,12 +100,13 @@ def _pieces(area: Area, path: bytes, itself: Resource, listed: bool, wanted: Wan
     assert descriptor is not None
     try:
         collection = is_collection(itself.status)
-        here = href(area.settings.path, path, collection)
+        here = escape(href(area.settings.path, path, collection))
         piece = [_HEAD, _response(here, itself, wanted)]
+        plain_file = _assembled("%(href)s", _PLAIN_FILE.keys(), _PLAIN_FILE.get, wanted, literal=lambda text: text.replace("%", "%%"))
         if listed:
             with os.scandir(descriptor) as members:
                 for member in members:
-                    piece.append(_member(area, path, here, member, wanted))
+                    piece.append(_member(area, path, here, member, wanted, plain_file))
                     if len(piece) >= _MEMBERS_A_PIECE:
                         yield "".join(piece).encode()
                         piece = []
@@ -104,7 +116,7 @@ def _pieces(area: Area, path: bytes, itself: Resource, listed: bool, wanted: Wan
         os.close(descriptor)
 
 
-def _member(area: Area, path: bytes, here: str, member: os.DirEntry[str], wanted: Wanted) -> str:
+def _member(area: Area, path: bytes, here: str, member: os.DirEntry[str], wanted: Wanted, plain_file: str) -> str:
     """Files and collections; a symbolic link as what it points to, if that is inside the area."""
     name = os.fsencode(member.name)
     if is_hidden(name):
@@ -115,33 +127,58 @@ def _member(area: Area, path: bytes, here: str, member: os.DirEntry[str], wanted
         return ""
     if not (is_file(status) or is_collection(status)):
         return ""
-    slash = "/" if is_collection(status) else ""
-    return _response(here + escaped(name) + slash, Resource(name, status, None), wanted)
+    if is_collection(status):
+        return _response(here + escape(escaped(name)) + "/", Resource(name, status, None), wanted)
+    if PLAIN(name):
+        return plain_file % _values(here, member.name, name, status)
+    return _response(here + escape(escaped(name)), Resource(name, status, None), wanted)
+
+
+def _values(here: str, name: str, raw: bytes, status: os.stat_result) -> dict[str, str | int]:
+    seconds = int(status.st_mtime)
+    return {
+        "href": here + name,
+        "name": name,
+        "size": status.st_size,
+        "modified": http_date(seconds),
+        "created": iso_date(seconds),
+        "etag": etag(status).decode(),
+        "kind": content_type(raw).decode(),
+    }
 
 
 def _response(link: str, resource: Resource, wanted: Wanted) -> str:
     known = _COLLECTION if is_collection(resource.status) else _FILE
+    return _assembled(link, known.keys(), lambda name: known[name](resource), wanted)
+
+
+def _assembled(
+    link: str,
+    known: Collection[str],
+    value: Callable[[str], str | None],
+    wanted: Wanted,
+    literal: Callable[[str], str] = lambda text: text,
+) -> str:
+    """`value` of a known name; `literal` what is done to the names that the client sent."""
     missing: list[str] = []
     if wanted.names_only:
         found = [f"<D:{name}/>" for name in known]
     elif wanted.properties is None:
-        found = [_element(name, known[name](resource)) for name in known]
+        found = [_element(name, value(name)) for name in known]
     else:
-        found, missing = _asked(wanted.properties, known, resource)
-    parts = ["<D:response><D:href>", escape(link), "</D:href>"]
+        found, missing = _asked(wanted.properties, known, value)
+    parts = ["<D:response><D:href>", link, "</D:href>"]
     if found or not missing:
         parts += ["<D:propstat><D:prop>", *found, "</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>"]
     if missing:
-        parts += ["<D:propstat><D:prop>", *missing, "</D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>"]
+        parts += ["<D:propstat><D:prop>", *map(literal, missing), "</D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>"]
     return "".join((*parts, "</D:response>\n"))
 
 
-def _asked(
-    properties: tuple[Property, ...], known: dict[str, Callable[[Resource], str | None]], resource: Resource
-) -> tuple[list[str], list[str]]:
+def _asked(properties: tuple[Property, ...], known: Collection[str], value_of: Callable[[str], str | None]) -> tuple[list[str], list[str]]:
     found, missing = [], []
     for asked in properties:
-        value = known[asked.name](resource) if asked.namespace == "DAV:" and asked.name in known else None
+        value = value_of(asked.name) if asked.namespace == "DAV:" and asked.name in known else None
         if value is not None:
             found.append(_element(asked.name, value))
         elif asked == Property("DAV:", "resourcetype"):
