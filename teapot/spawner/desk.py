@@ -217,6 +217,13 @@ class Desk:
     def _tell_started(self, worker: Worker, authority: Peer) -> None:
         self._answer(authority, Form(messages.STARTED, worker.pid, 0.0, f"{worker.account}\0{worker.fingerprint}"))
 
+    def ended(self, worker: Worker) -> None:
+        """There is no such process any more. Whoever was not told that it started need not hear of its end."""
+        if worker.uid >= 0:
+            for peer in self.peers.values():
+                if peer.role == "authority":
+                    self._answer(peer, Form(messages.ENDED, worker.pid, 0.0, worker.account))
+
     def _dismiss(self, worker: Worker, kind: int) -> None:
         """RETIRE: it finishes what is open. ABORT: it must be gone soon, or is killed."""
         if worker.state in (State.STARTING, State.SERVING):

@@ -110,7 +110,7 @@ class Hall:
 
     def _mourn(self, worker: Worker, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
-        expected = worker.state is not State.STARTING and (code == 0 or worker.kill_at is not None)
+        expected = worker.state is State.STUCK or (code == 0 and worker.state is not State.STARTING)
         if expected:
             log.info("worker %d of %s has left", worker.pid, worker.account)
             return

@@ -75,6 +75,7 @@ class Spawner:
         now = time.monotonic()
         for worker in self.hall.reap():
             self._unwatch(worker.control)
+            self.desk.ended(worker)
         self.hall.kill_overdue(now)
         self.desk.serve_waiting(now)
         self.desk.rows.drop_expired(now)

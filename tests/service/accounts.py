@@ -41,6 +41,14 @@ def create_person(nickname: str, homes: Path, shell: str = "/bin/sh") -> Account
     return account
 
 
+def create_alias(nickname: str, of: Account) -> Account:
+    """Another name with the same ids, as directories with several spellings have it."""
+    name = _name(nickname)
+    ids = ["--non-unique", "--uid", str(of.uid), "--gid", str(of.gid)]
+    _run("useradd", *ids, "--no-create-home", "--home-dir", str(of.home), "--shell", "/bin/sh", name)
+    return _found(name)
+
+
 def create_service(nickname: str) -> Account:
     name = _name(nickname)
     _run("useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", name)
