@@ -36,22 +36,27 @@ class Leave(Exception):
 class Life:
     def __init__(self, spawner: socket.socket, office: Office, software: str) -> None:
         self._spawner, self._office, self._software = spawner, office, software
-        self._crew, self._pump, self._traffic = Crew(), Pump(), Traffic()
+        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._crew, self._pump, self._traffic = Crew(), Pump(), Traffic(woken=lambda: os.eventfd_write(self._bell, 1))
         self._channels: list[tuple[int, Channel]] = []
-        self._told_idle: float | None = None
+        self._told_busy = False
         self._end_at: float | None = None  # what is open is cut then
 
     def run(self) -> None:
         poll = select.poll()
         poll.register(self._spawner, select.POLLIN)
+        poll.register(self._bell, select.POLLIN)
         while True:
-            if poll.poll(self._pause_ms()):
-                self._hear(poll)
+            for descriptor, _ in poll.poll(self._pause_ms()):
+                if descriptor == self._bell:
+                    os.eventfd_read(self._bell)
+                else:
+                    self._hear(poll)
             self._tick(time.monotonic())
 
     def _pause_ms(self) -> int:
-        """Nothing to watch: sleep until the idle time is over, so that 500 idle workers cost nothing."""
-        if self._traffic.open or self._end_at or self._traffic.leaving or self._told_idle is None:
+        """The spawner knows that we are idle: sleep until that has lasted too long, so that 500 idle workers cost nothing."""
+        if self._end_at or self._traffic.leaving or not self._traffic.told_idle:
             return int((_TICK_S if not self._traffic.leaving else 0.02) * 1000)
         deadlines = [channel.until for _, channel in self._channels]
         ends = [self._traffic.idle_since + self._office.settings.idle_timeout_s, *deadlines]
@@ -90,7 +95,7 @@ class Life:
     def _open_channel(self, gateway: int, until: float, end: socket.socket) -> None:
         channel = Channel(end, until, self._office, self._pump, self._traffic, self._software)
         self._channels.append((gateway, channel))
-        self._told_idle = None
+        self._traffic.told_idle = False
         self._crew.serve(channel)
 
     # --- time
@@ -112,12 +117,15 @@ class Life:
     def _tell_idleness(self) -> None:
         """Once a second at most, and only when it has changed."""
         if self._traffic.open:
-            if self._told_idle != 0.0:
-                self._told_idle = 0.0
+            if not self._told_busy:
+                self._told_busy = True
                 self._tell(control.Control(control.BUSY, self._traffic.open))
-        elif self._told_idle != self._traffic.idle_since:
-            self._told_idle = self._traffic.idle_since
-            self._tell(control.Control(control.IDLE_SINCE, 0, self._told_idle))
+        elif not self._traffic.told_idle:
+            self._traffic.told_idle, self._told_busy = True, False
+            if self._traffic.open:  # it came before it could see what we are about to tell
+                self._traffic.told_idle = False
+                return
+            self._tell(control.Control(control.IDLE_SINCE, 0, self._traffic.idle_since))
 
     def _tell(self, what: control.Control) -> None:
         with contextlib.suppress(OSError):

@@ -102,7 +102,7 @@ def test_an_allowance_that_was_sent_before_the_request_always_counts(start_spawn
     channel = spawner.reach(gateway, alice.name)
     keep_busy(spawner, channel)
     reasons = set()
-    for number in range(20_000):
+    for number in range(10_000):
         authority.say(allow(f"somebody-{number}", seconds=5))
         reasons.add(spawner.refused(gateway, f"somebody-{number}", ask=number))
     assert reasons == {"too_many_workers"}

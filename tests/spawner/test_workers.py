@@ -12,6 +12,7 @@ from teapot.channel.spawner_messages import Form
 from tests.service import accounts as local_accounts
 from tests.service.accounts import Account
 from tests.service.ledger import Ledger
+from tests.service.teapot_process import wait_for
 from tests.spawner.conftest import StartSpawner
 from tests.spawner.stage import Stage, allow, keep_busy
 
@@ -29,7 +30,7 @@ def test_two_names_of_one_account_share_its_worker(spawner: Stage, alice: Accoun
     authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
     authority.say(allow(alice.name), allow(alias.name))
     assert spawner.reach(gateway, alice.name).serves() and spawner.reach(gateway, alias.name, ask=2).serves()
-    assert len(psutil.Process(spawner.pid).children()) == 1
+    wait_for(lambda: len(psutil.Process(spawner.pid).children()) == 1, 5, lambda: "two workers of one uid")
 
 
 def test_a_worker_ends_itself_when_it_is_idle(start_spawner: StartSpawner, alice: Account) -> None:
@@ -85,6 +86,20 @@ def test_at_the_maximum_the_longest_idle_worker_goes(start_spawner: StartSpawner
     assert {process.uids().real for process in psutil.Process(spawner.pid).children()} == {bob.uid, vo_demo.uid}
 
 
+def test_a_worker_that_was_idle_and_is_used_again_is_not_the_longest_idle(
+    start_spawner: StartSpawner, alice: Account, bob: Account, vo_demo: Account
+) -> None:
+    spawner = start_spawner({"maximum": 2})
+    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
+    authority.say(*(allow(one.name) for one in (alice, bob, vo_demo)))
+    first, _ = (spawner.reach(gateway, account.name, ask) for ask, account in enumerate((alice, bob), start=1))
+    time.sleep(1.5)
+    assert first.serves()
+    time.sleep(1.5)
+    assert spawner.reach(gateway, vo_demo.name, ask=3).serves()
+    assert {process.uids().real for process in psutil.Process(spawner.pid).children()} == {alice.uid, vo_demo.uid}
+
+
 def test_at_the_maximum_with_all_workers_busy_a_gateway_is_told_when_to_ask_again(
     start_spawner: StartSpawner, alice: Account, bob: Account
 ) -> None:
@@ -128,7 +143,7 @@ def test_no_worker_inherits_a_descriptor_or_an_environment(spawner: Stage, alice
     pid = authority.hears(spawner_messages.STARTED).number
     opened = sorted(os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir())
     shared = str(spawner.shared)
-    known = ("socket:", "/dev/null", "anon_inode:[eventpoll]", shared)
+    known = ("socket:", "/dev/null", "anon_inode:[eventpoll]", "anon_inode:[eventfd]", shared)
     assert all(target.startswith(known) for target in opened), opened
     assert sum(target.startswith("socket:") for target in opened) == 2, opened  # its control socket, and the channel
     assert Path(f"/proc/{pid}/environ").read_bytes().strip(b"\0") == b""
