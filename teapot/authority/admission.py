@@ -15,6 +15,7 @@ from teapot.configuration import StorageArea
 log = logging.getLogger(__name__)
 
 CACHE_S = 60.0
+REFUSED_CACHE_S = 5.0  # somebody who was refused does something about it, and comes again
 ROW_BEYOND_CACHE_S = 60.0  # a gateway has so long to use what it was answered
 ROW_BEYOND_EXPIRY_S = 1.0
 
@@ -83,7 +84,7 @@ class Admission:
             has_capabilities=identity.has_capabilities,
             accounts=accounts,
             refusals=refusals,
-            cache_until=now + min(CACHE_S, left_s),
+            cache_until=now + min(REFUSED_CACHE_S if refusals else CACHE_S, left_s),
         )
         return Admitted(caller, now + min(CACHE_S + ROW_BEYOND_CACHE_S, left_s + ROW_BEYOND_EXPIRY_S))
 
