@@ -15,7 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from teapot.channel.problems import PROBLEMS
 from teapot.configuration import Server
-from teapot.gateway.reply import problem_body
+from teapot.gateway.reply import Done, last_word
 from teapot.gateway.request_ids import new_request_id
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,6 @@ MAX_FIELD_BYTES = 32 * 1024
 MAX_HEADERS = 64
 _LINGERING_S = 2.0
 _READ_BUFFER_BYTES = 256 * 1024
-
-_PROBLEM = "application/problem+json"
 
 
 class HttpRequest(web.BaseRequest):
@@ -49,20 +47,27 @@ class Connection(RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> Any:
         """What the parser did not understand: our own words, then the connection closes."""
-        self.keep_alive(False)
-        if status >= 500:
-            return _refusal("internal_error", exc)
-        return _refusal("header_too_large" if isinstance(exc, LineTooLong) or status == 431 else "bad_request", exc)
+        unreadable = "header_too_large" if isinstance(exc, LineTooLong) or status == 431 else "bad_request"
+        self._refuse("internal_error" if status >= 500 else unreadable, exc)
+        return Done(keep_alive=False)
 
     def data_received(self, data: bytes) -> None:
         """The parser may trip over what it reads (a CONNECT without an authority, say): that is a bad request as well."""
         try:
             super().data_received(data)
         except Exception as error:
-            answer = _refusal("bad_request", error)
-            if self.transport is not None:
-                self.transport.write(_written(answer))
+            self._refuse("bad_request", error)
             self.force_close()
+
+    def _refuse(self, code: str, why: BaseException | None) -> None:
+        """No word of what the client sent goes into the log."""
+        request_id = new_request_id()
+        if PROBLEMS[code].status >= 500:
+            log.error("%s %s: %s", request_id, code, ascii(why)[:200])
+        else:
+            log.info("%s %s: %s", request_id, code, type(why).__name__)
+        if self.transport is not None:
+            self.transport.write(last_word(code, request_id))
 
     def close_if_idle(self) -> None:
         """Its request, if there is one, goes on: aiohttp's own shutdown would drop what still comes of a body."""
@@ -74,28 +79,6 @@ class Connection(RequestHandler):
 
     def log_debug(self, *args: Any, **kwargs: Any) -> None:
         pass
-
-
-def _refusal(code: str, why: BaseException | None) -> web.Response:
-    request_id = new_request_id()
-    problem = PROBLEMS[code]
-    if problem.status >= 500:
-        log.error("%s %s: %s", request_id, code, ascii(why)[:200])
-    else:
-        log.info("%s %s: %s", request_id, code, type(why).__name__)  # no word of what the client sent
-    answer = web.Response(
-        status=problem.status, body=problem_body(code, request_id), content_type=_PROBLEM, headers={"X-Request-Id": request_id}
-    )
-    answer.force_close()
-    return answer
-
-
-def _written(answer: web.Response) -> bytes:
-    """For a connection whose request aiohttp has no answer for."""
-    body = answer.body
-    assert isinstance(body, bytes)
-    head = [f"HTTP/1.1 {answer.status} {answer.reason}", *(f"{name}: {value}" for name, value in answer.headers.items())]
-    return "\r\n".join([*head, f"Content-Length: {len(body)}", "Connection: close", "", ""]).encode("ascii") + body
 
 
 class HttpServer(web.Server):

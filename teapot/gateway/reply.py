@@ -136,6 +136,19 @@ def problem_body(code: str, request_id: str) -> bytes:
     )
 
 
+def last_word(code: str, request_id: str) -> bytes:
+    """A whole answer, for a connection on which no request could be made out; it closes."""
+    problem, body = PROBLEMS[code], problem_body(code, request_id)
+    lines = (
+        _STATUS_LINES[problem.status],
+        b"content-type: application/problem+json",
+        b"content-length: %d" % len(body),
+        _common(int(time.time())) + request_id.encode(),
+        b"connection: close",
+    )
+    return b"\r\n".join((*lines, b"", body))
+
+
 def _challenge(code: str) -> str:
     """RFC 6750, section 3: no error is named to who has sent no token."""
     problem = PROBLEMS[code]

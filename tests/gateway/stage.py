@@ -49,7 +49,7 @@ def well_behaved(worker: Worker, request: Request, packet: packets.Packet[ToWork
 
 
 class Stage:
-    """Token "alice" reaches the account alice, and so on."""
+    """Token "alice" reaches the account alice if somebody plays her worker; anybody else is mapped to no account."""
 
     def __init__(self, log: Path, plays: dict[str, Play], **server: float) -> None:
         self.plays, self.log = plays, log
@@ -88,7 +88,8 @@ class Stage:
         receiver = packets.Receiver[Identify](Identify)
         while True:
             ask = receiver.receive(end).message
-            caller = Caller(ask.token, "i", "identity", (), (), False, {"home": ask.token}, {}, time.monotonic() + 60)
+            accounts = {"home": ask.token} if ask.token in self.plays else {}
+            caller = Caller(ask.token, "i", "identity", (), (), False, accounts, {}, time.monotonic() + 60)
             packets.send(end, Identified(ask.ask, caller))
 
     def _spawner(self, end: socket.socket) -> None:
@@ -100,9 +101,12 @@ class Stage:
                 spawner_messages.send(end, reached, theirs.fileno())
             Worker(ours, self.plays[form.name])
 
+    def connect(self, timeout_s: float = 10.0) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout_s)
+
     def raw(self, data: bytes, timeout_s: float = 10.0) -> bytes:
         """Everything that comes back until the gateway closes or says nothing more for so long."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout_s) as client:
+        with self.connect(timeout_s) as client:
             client.sendall(data)
             return read_all(client)
 
