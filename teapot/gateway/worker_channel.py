@@ -185,7 +185,7 @@ class WorkerChannel:
             return
         exchange = self._exchanges.get(message.id)
         if exchange is None:
-            if 0 < message.id <= self._number and not packet.body:
+            if 0 < message.id <= self._number:
                 return  # of an exchange that was cancelled meanwhile
             raise packets.BadPacket(f"{type(message).__name__} for the unknown id {message.id}")
         if type(message) not in exchange.expects:

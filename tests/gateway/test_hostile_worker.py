@@ -86,6 +86,22 @@ def test_a_worker_that_never_answers_is_504(tmp_path: Path) -> None:
         assert gateway.ask("mallory").startswith(b"HTTP/1.1 504 ")
 
 
+def test_an_answer_that_comes_too_late_disturbs_nobody_on_that_channel(tmp_path: Path) -> None:
+    """It belongs to a request that was given up; the worker could not know that yet."""
+    first: list[Request] = []
+
+    def late(worker: Worker, request: Request, packet: Packet[ToWorker]) -> None:
+        if not first:
+            first.append(request)
+            return
+        worker.say(Answer(first[0].id, 200, [], length=4), b"late")
+        worker.say(Answer(request.id, 200, [], length=7), b"in time")
+
+    with stage(tmp_path / "log", {"alice": late}, answer_timeout_s=0.5) as gateway:
+        assert gateway.ask("alice").startswith(b"HTTP/1.1 504 ")
+        assert gateway.ask("alice").endswith(b"in time")
+
+
 def _streams(announced: int | None, body: bytes, told: int | None, complete: bool = True) -> Play:
     """told None: the stream stays open, and no End."""
 
