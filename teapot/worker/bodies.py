@@ -96,12 +96,10 @@ class Sending:
 
 
 class Receiving:
-    """Reads a stream into an upload until as many bytes have come as the end-of-body message says."""
+    """Reads a stream into an upload, to its end; whether that was all of the body, the end-of-body message says."""
 
     def __init__(self, pump: Pump, stream: socket.socket, upload: Upload, ended: Callable[[Refusal | None], None]) -> None:
         self._pump, self._stream, self._upload, self._ended = pump, stream, upload, ended
-        self.announced: int | None = None  # by the end-of-body message
-        self.cancelled = False
 
     def fileno(self) -> int:
         return self._stream.fileno()

@@ -53,6 +53,7 @@ class Exchange:
     upload: Upload | None = None
     announced: int | None = None  # bytes of the request's body, by the end-of-body message
     drained: bool = False  # the stream of the request's body has ended
+    cancelled: bool = False  # whoever asked is gone
 
 
 class Channel:
@@ -140,8 +141,17 @@ class Channel:
             self._send(Answer(request.id, reply.status, reply.fields, length=len(content)), content)
             self._forget(exchange)
         else:
+            self._offer(exchange, reply, body)
+
+    def _offer(self, exchange: Exchange, reply: Reply, body: Body) -> None:
+        """A large body: it is sent when its stream comes, which it never does if the request was cancelled meanwhile."""
+        with self._lock:
             exchange.body = body
-            self._send(Answer(request.id, reply.status, reply.fields, streamed=True, length=body.length))
+            cancelled = exchange.cancelled
+        if cancelled:
+            self._drop(exchange, body)
+        else:
+            self._send(Answer(exchange.request.id, reply.status, reply.fields, streamed=True, length=body.length))
 
     def _refuse(self, exchange: Exchange, refusal: Refusal) -> None:
         fields = refusal.fields if isinstance(refusal, RangeRefusal) else []
@@ -157,9 +167,12 @@ class Channel:
 
     def _send_body(self, number: int, stream: int) -> int:
         exchange = self._exchanges.get(number)
-        if exchange is None or exchange.body is None or exchange.sending or stream < 0:
+        if exchange is None or exchange.body is None or stream < 0:
             return stream
-        exchange.sending = Sending(self._pump, _stream(stream), exchange.body, functools.partial(self._sent, exchange))
+        with self._lock:
+            if exchange.sending or exchange.cancelled:
+                return stream
+            exchange.sending = Sending(self._pump, _stream(stream), exchange.body, functools.partial(self._sent, exchange))
         self._pump.add(exchange.sending, sends=True)
         return -1
 
@@ -187,8 +200,8 @@ class Channel:
             return
         with self._lock:
             exchange.drained = True
-            complete = exchange.announced is not None
-        if self.closed or (exchange.receiving and exchange.receiving.cancelled):
+            complete, cancelled = exchange.announced is not None, exchange.cancelled
+        if self.closed or cancelled:
             self._give_up(exchange, None)
         elif complete:
             self._commit(exchange)
@@ -230,17 +243,20 @@ class Channel:
         exchange = self._exchanges.get(number)
         if exchange is None:
             return
+        with self._lock:
+            exchange.cancelled = True
+            drained = exchange.drained and exchange.announced is None
+            waits = exchange.body if exchange.sending is None else None
         if exchange.sending:
             exchange.sending.cancelled = True
-        elif exchange.receiving:
-            with self._lock:
-                exchange.receiving.cancelled = True
-                drained = exchange.drained and exchange.announced is None
-            if drained:
-                self._give_up(exchange, None)
-        elif exchange.body:
-            exchange.body.close()
-            self._forget(exchange)
+        elif drained:
+            self._give_up(exchange, None)
+        elif waits:
+            self._drop(exchange, waits)
+
+    def _drop(self, exchange: Exchange, body: Body) -> None:
+        body.close()
+        self._forget(exchange)
 
     def abort(self) -> None:
         """Cut every transfer; each finds that at its next step."""
