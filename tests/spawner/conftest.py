@@ -16,9 +16,9 @@ def start_spawner(ledger: Ledger, service_accounts: dict[str, Account]) -> Itera
     """start_spawner(worker settings, account policy), ended after the test."""
     with contextlib.ExitStack() as stack:
 
-        def start(worker: dict[str, object] | None = None, accounts: dict[str, object] | None = None) -> Stage:
+        def start(worker: dict[str, object] | None = None, accounts: dict[str, object] | None = None, area_root: str = "") -> Stage:
             ground = ledger.folder("spawner")
-            return stack.enter_context(stage(ground, service_accounts["spawner_account"], worker or {}, accounts or {}))
+            return stack.enter_context(stage(ground, service_accounts["spawner_account"], worker or {}, accounts or {}, area_root))
 
         yield start
 

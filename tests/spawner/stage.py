@@ -80,7 +80,9 @@ class Channel:
 
 
 class Stage:
-    def __init__(self, ground: Path, log: Path, spawner: Account, worker: dict[str, object], accounts: dict[str, object]) -> None:
+    def __init__(
+        self, ground: Path, log: Path, spawner: Account, worker: dict[str, object], accounts: dict[str, object], area_root: str
+    ) -> None:
         self.log = log
         self._peers: list[Peer] = []  # open until the stage closes, or the test closes one
         self.shared = ground / "shared"
@@ -92,7 +94,7 @@ class Stage:
             account=spawner.name,
             log_level="info",
             accounts=Accounts(**accounts),  # type: ignore[arg-type]
-            areas=(StorageArea(name="shared", path="/shared", root=str(self.shared)),),
+            areas=(StorageArea(name="shared", path="/shared", root=area_root or str(self.shared)),),
             worker=Worker(spool=str(ground / "spool"), **worker),  # type: ignore[arg-type]
             single_account="",
         )
@@ -157,8 +159,9 @@ def keep_busy(spawner: Stage, channel: Channel) -> None:
 
 
 @contextmanager
-def stage(ground: Path, spawner: Account, worker: dict[str, object], accounts: dict[str, object]) -> Iterator[Stage]:
-    one = Stage(ground, ground / "log", spawner, worker, accounts)
+def stage(ground: Path, spawner: Account, worker: dict[str, object], accounts: dict[str, object], area_root: str = "") -> Iterator[Stage]:
+    """One storage area, at ground/shared or area_root."""
+    one = Stage(ground, spawner, worker, accounts, area_root)
     try:
         yield one
     finally:
