@@ -81,9 +81,9 @@ class Channel:
 
 class Stage:
     def __init__(
-        self, ground: Path, log: Path, spawner: Account, worker: dict[str, object], accounts: dict[str, object], area_root: str
+        self, ground: Path, spawner: Account, worker: dict[str, object], accounts: dict[str, object], area_root: str
     ) -> None:
-        self.log = log
+        self.log = log = ground / "log"
         self._peers: list[Peer] = []  # open until the stage closes, or the test closes one
         self.shared = ground / "shared"
         self.shared.mkdir()
