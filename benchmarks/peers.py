@@ -21,6 +21,7 @@ http {{
   access_log off; sendfile on; tcp_nopush on; client_max_body_size 0; client_body_temp_path {run}/body;
   keepalive_requests 100000000; root {files}; autoindex on;
   proxy_temp_path {run}/a; fastcgi_temp_path {run}/b; uwsgi_temp_path {run}/c; scgi_temp_path {run}/d;
+  server {{ listen 127.0.0.1:{copying_port}; sendfile off; }}
   server {{
     listen 127.0.0.1:{port}; listen 127.0.0.1:{tls_port} ssl;
     ssl_certificate {tls.certificate}; ssl_certificate_key {tls.key}; ssl_protocols TLSv1.2 TLSv1.3;
@@ -73,9 +74,11 @@ class Peer:
             return False
 
 
-def nginx(run: Path, files: Path, account: Account, tls: ServerFiles, port: int, tls_port: int) -> Peer:
+def nginx(run: Path, files: Path, account: Account, tls: ServerFiles, port: int, tls_port: int, copying_port: int) -> Peer:
+    """`copying_port`: with sendfile off, which is what nginx does unless its configuration says otherwise (Debian's says otherwise)."""
     configuration = run / "nginx.conf"
-    configuration.write_text(_NGINX.format(run=run, files=files, user=account.name, tls=tls, port=port, tls_port=tls_port))
+    ports = {"port": port, "tls_port": tls_port, "copying_port": copying_port}
+    configuration.write_text(_NGINX.format(run=run, files=files, user=account.name, tls=tls, **ports))
     return Peer(["/usr/sbin/nginx", "-c", str(configuration), "-e", str(run / "error.log")], port, run / "nginx.out")
 
 

@@ -43,6 +43,7 @@ def main() -> int:
 
 def _throughput(s: Servers, rounds: int) -> list[Line]:
     gets = {"teapot": lambda: _get(s.plain.port, "/files/large", s.token(s.plain)), "nginx": lambda: _get(s.nginx.port, "/large"),
+            "nginx, copying": lambda: _get(s.nginx_copying_port, "/large"),
             "xrootd": lambda: _get(s.xrootd.port, "/large")}  # fmt: skip
     secure = {"teapot": lambda: _get(s.secure.port, "/files/large", s.token(s.secure), s),
               "nginx": lambda: _get(s.nginx_tls_port, "/large", "", s)}  # fmt: skip

@@ -27,6 +27,7 @@ NEWCOMERS = 7  # accounts that have no worker yet
 class Servers:
     nginx: Peer
     nginx_tls_port: int
+    nginx_copying_port: int
     xrootd: Peer
     plain: Teapot
     secure: Teapot
@@ -55,11 +56,11 @@ def servers() -> Iterator[Servers]:
         issuer = stack.enter_context(Issuer(tls))
         (ground / "users.map").write_text("".join(f"{one.name} {_subject(i)}\n" for i, one in enumerate(people)))
         (ground / "users.map").chmod(0o644)
-        ports = free_ports(4)
+        ports = free_ports(5)
         run = ground / "run"
         run.mkdir()
         os.chown(run, owner.uid, owner.gid)
-        nginx = stack.enter_context(peers.nginx(run, files, owner, tls, ports[0], ports[1]))
+        nginx = stack.enter_context(peers.nginx(run, files, owner, tls, ports[0], ports[1], ports[4]))
         xrootd = stack.enter_context(peers.xrootd(run, files, owner, ports[2], ports[3]))
         common = _tables(ground, files, service, ca, issuer)
         teapots = []
@@ -71,7 +72,7 @@ def servers() -> Iterator[Servers]:
                 teapot.tables = toml.changed(teapot.tables, {"server": {"listen": [address], "public_url": f"http://{address}"}})
             stack.callback(teapot.stop)
             teapots.append(teapot.start())
-        yield Servers(nginx, ports[1], xrootd, *teapots, ssl.create_default_context(cafile=str(ca)), issuer, len(people) - 1)
+        yield Servers(nginx, ports[1], ports[4], xrootd, *teapots, ssl.create_default_context(cafile=str(ca)), issuer, len(people) - 1)
 
 
 def _subject(number: int) -> str:
