@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from teapot.channel.problems import PROBLEMS
 from teapot.configuration import Server
@@ -58,6 +58,15 @@ class Connection(RequestHandler):
         except Exception as error:
             self._refuse("bad_request", error)
             self.force_close()
+            _let_go(error)
+        self._forget_what_was_sent()
+
+    def _forget_what_was_sent(self) -> None:
+        """The parser's errors quote it, several times over."""
+        wrong, payload = self._messages[-1] if self._messages else (None, None)
+        if isinstance(wrong, _ErrInfo) and payload is not None:
+            _let_go(wrong.exc)
+            self._messages[-1] = (_ErrInfo(status=wrong.status, exc=wrong.exc, message=""), payload)
 
     def _refuse(self, code: str, why: BaseException | None) -> None:
         """No word of what the client sent goes into the log."""
@@ -79,6 +88,15 @@ class Connection(RequestHandler):
 
     def log_debug(self, *args: Any, **kwargs: Any) -> None:
         pass
+
+
+def _let_go(why: BaseException | None) -> None:
+    """The parser's errors quote what was sent, several times over, and refer to themselves: it would stay until the collector comes."""
+    while why is not None:
+        why.__traceback__ = None
+        if isinstance(why, HttpProcessingError):
+            why.message, why.args = "", ()
+        why = why.__cause__ or why.__context__
 
 
 class HttpServer(web.Server):

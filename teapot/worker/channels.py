@@ -87,7 +87,10 @@ class Channel:
         except (packets.ChannelError, OSError):
             self._break()
             return False
-        self._take(packet)
+        try:
+            self._take(packet)
+        except Exception:  # a fault of ours, or no memory: whoever waits on this channel must not wait for ever
+            self._break()
         return not self.closed
 
     def _take(self, packet: packets.Packet[ToWorker]) -> None:

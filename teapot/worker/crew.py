@@ -146,6 +146,13 @@ class Crew:
                 self._lead = _Lead()
                 self._called.release()
             elif self._threads < _MAX_THREADS:
-                self._threads += 1
-                self._lead = _Lead()
-                threads.start(self._work)
+                self._begin_thread(lead)
+
+    def _begin_thread(self, instead_of: _Lead) -> None:
+        self._threads += 1
+        self._lead = _Lead()
+        try:
+            threads.start(self._work)
+        except (RuntimeError, MemoryError):  # a limit is reached: whoever leads goes on
+            self._threads -= 1
+            self._lead = instead_of

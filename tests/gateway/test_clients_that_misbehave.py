@@ -203,6 +203,18 @@ def test_an_answer_before_the_body_was_taken_closes_the_connection(gateway: Stag
     assert gateway.ask("alice").endswith(b"fine")
 
 
+def test_garbage_is_not_kept(gateway: Stage) -> None:
+    """The parser's errors quote what was sent."""
+
+    def send_garbage() -> None:
+        for _ in range(100):
+            with contextlib.suppress(ConnectionError):
+                gateway.raw(b"GET /" + bytes(300_000))
+
+    send_garbage()
+    assert growth(gateway, send_garbage) < 8 * MIB
+
+
 def test_two_thousand_requests_of_all_kinds_leave_nothing_behind(gateway: Stage) -> None:
     def round_() -> None:
         for token in ("alice", "nobody", "alice"):
