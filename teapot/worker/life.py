@@ -79,7 +79,14 @@ class Life:
             self._leave(None)
         elif said.kind == control.ABORT:
             self._leave(0.0)
-        elif said.kind == control.LEAVE_IF_IDLE and not self._traffic.leave_if_idle():
+        elif said.kind == control.LEAVE_IF_IDLE:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """The longest idle worker is to go: one that was at work since it last told says so, and is not that one."""
+        if not self._traffic.open and self._told_idle != self._traffic.idle_since:
+            self._tell_idleness()
+        elif not self._traffic.leave_if_idle():
             self._tell(control.Control(control.BUSY, self._traffic.open))
 
     def _of(self, gateway: int) -> list[Channel]:
@@ -140,14 +147,25 @@ class Life:
         raise Leave
 
     def _depart(self) -> NoReturn:
-        """Senders fail from here on; what they had queued before is answered with NotServed."""
+        """Senders fail from here on, the spawner too; what they had queued before is answered with NotServed."""
+        self._tell(control.Control(control.LEAVING))
+        self._take_last_channels()
         for _, channel in self._channels:
             channel.stop_reading()
-        self._tell(control.Control(control.LEAVING))
         deadline = time.monotonic() + _DRAIN_S
         while any(not channel.closed for _, channel in self._channels) and time.monotonic() < deadline:
             time.sleep(0.002)
         raise Leave
+
+
+    def _take_last_channels(self) -> None:
+        """The spawner may have sent some before it heard that we leave, and gateways their first requests on them."""
+        with contextlib.suppress(OSError, control.BadControl):
+            self._spawner.shutdown(socket.SHUT_RD)
+            while received := control.receive(self._spawner, control.TO_WORKER):
+                said, descriptor = received
+                if said.kind == control.CHANNEL and descriptor is not None:
+                    self._open_channel(said.number, said.until, socket.socket(fileno=descriptor))
 
 
 def main(spawner: socket.socket, account: Account, areas: tuple[StorageArea, ...], settings: Settings, software: str) -> NoReturn:

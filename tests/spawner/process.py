@@ -2,12 +2,13 @@
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -17,7 +18,7 @@ import psutil
 from teapot.channel import packets, start
 from teapot.channel import spawner_messages as messages
 from teapot.channel.spawner_messages import Form
-from teapot.channel.worker_messages import CHANNEL_VERSION, Answer, Continue, FromWorker, Hello, NotServed, Request
+from teapot.channel.worker_messages import CHANNEL_VERSION, Answer, Cancel, Continue, FromWorker, Hello, NotServed, Request
 from teapot.configuration import Accounts, StorageArea, Worker
 from teapot.kernel import credentials
 from tests.service.accounts import Account
@@ -50,6 +51,9 @@ class Channel:
         self._number += 1
         packets.send(self.end, request(self._number, method, path, **more))
         return self._number
+
+    def cancel(self, number: int) -> None:
+        packets.send(self.end, Cancel(number))
 
     def hear(self) -> packets.Packet[FromWorker]:
         """The next message but the Hello."""
@@ -147,7 +151,15 @@ class Observer:
 class Spawner:
     """`with Spawner(account, areas, log) as spawner:` runs as that account with its three capabilities."""
 
-    def __init__(self, account: Account, areas: tuple[StorageArea, ...], log: Path, policy: Accounts | None = None, **worker: Any) -> None:
+    def __init__(
+        self,
+        account: Account,
+        areas: tuple[StorageArea, ...],
+        log: Path,
+        policy: Accounts | None = None,
+        limits: Mapping[int, int] | None = None,
+        **worker: Any,
+    ) -> None:
         self._master, theirs = packets.pair()
         settings = Worker(**{"spool": "/nonexistent", **worker})
         begin = start.SpawnerStart(
@@ -161,7 +173,7 @@ class Spawner:
                 [sys.executable, "-I", "-m", "teapot.spawner", str(descriptor)],
                 pass_fds=(descriptor, theirs.fileno()),
                 stderr=errors,
-                preexec_fn=lambda: credentials.become_service(account.uid, account.gid, credentials.SPAWNER_CAPABILITIES),
+                preexec_fn=lambda: _become(account, limits or {}),
                 env={"PATH": os.environ["PATH"], "A_SECRET": "of the spawner's environment"},
             )
         os.close(descriptor)
@@ -189,6 +201,9 @@ class Spawner:
     def worker(self, account: Account) -> psutil.Process:
         (found,) = self.workers(account)
         return found
+
+    def master_goes(self) -> None:
+        self._master.close()
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -226,6 +241,12 @@ def begin_upload(channel: Channel, path: bytes = b"upload") -> socket.socket:
         packets.send(channel.end, request(999, "PUT", path, streamed=True), descriptors=[theirs.fileno()])
     assert isinstance(channel.hear().message, Continue)
     return ours
+
+
+def _become(account: Account, limits: Mapping[int, int]) -> None:
+    for limit, value in limits.items():
+        resource.setrlimit(limit, (value, value))
+    credentials.become_service(account.uid, account.gid, credentials.SPAWNER_CAPABILITIES)
 
 
 def until(holds: Callable[[], Any], within_s: float = PATIENCE_S) -> None:
