@@ -24,7 +24,9 @@ def become(account: Account) -> None:
     credentials.become_account(account.uid, account.gid, [account.gid])
 
 
-def in_cage(account: Account, area: Path, work: Callable[[int], Any], *, become: Callable[[Account], Any] = become, before: Step = nothing) -> Any:
+def in_cage(
+    account: Account, area: Path, work: Callable[[int], Any], *, become: Callable[[Account], Any] = become, before: Step = nothing
+) -> Any:
     """What `work` returns in the cage, or the CageError or CredentialsError (as its text) of a cage that was not proven.
 
     become: how the child becomes the account; before: what happens between that and the cage.

@@ -52,9 +52,8 @@ REQUESTS = [
 
 def main(account: str) -> None:
     home = StorageArea(name="home", path="/home", root="{home}")
-    begin = start.SpawnerStart(
-        number=1, master=-1, account="", log_level="info", accounts=Accounts(), areas=(home,), worker=Worker(spool="/nowhere"), single_account=""
-    )
+    settings = {"accounts": Accounts(), "areas": (home,), "worker": Worker(spool="/nowhere"), "single_account": ""}
+    begin = start.SpawnerStart(number=1, master=-1, account="", log_level="info", **settings)  # type: ignore[arg-type]
     sys.addaudithook(note)
     worker = birth.fork_worker(account, begin, loop.edition(begin), [])
     worker.control.setblocking(True)
