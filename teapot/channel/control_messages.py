@@ -8,8 +8,8 @@
                     CLOSE          gateway          0         -       cut every channel of that gateway, its transfers too
                     RETIRE         0                0         -       finish what is open, take nothing new, leave
                     ABORT          0                0         -       end now: cut transfers, leave nothing behind
-                    LEAVE_IF_IDLE  0                0         -       leave, unless a request is open
-    to the spawner  IDENTITY       uid              0         print   of uid, gid and groups; by the spawner's own code, before the cage
+                    LEAVE_IF_IDLE  0                0         -       leave; or BUSY, or a later IDLE_SINCE than the last
+    to the spawner  IDENTITY       uid              0         print   of its ids, and its name; by the spawner's code, before the cage
                     READY          Landlock's ABI   0         facts   the cage is proven; ABI 0: the kernel has no Landlock
                     FAILED         0                0         reason  it dies of this
                     IDLE_SINCE     0                since     -       no request is open since then
@@ -61,7 +61,12 @@ def unpack(data: bytes, allowed: frozenset[int]) -> Control:
     kind, number, until = _FORM.unpack_from(data)
     if kind not in allowed:
         raise BadControl(f"kind {kind} from a peer that may not send it")
-    return Control(kind, number, until, data[_FORM.size :].decode("utf-8", "replace"))
+    return Control(kind, number, until, _printable(data[_FORM.size :].decode("utf-8", "replace")))
+
+
+def _printable(text: str) -> str:
+    """It goes into the log: one message, one line."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def send(peer: socket.socket, control: Control, descriptor: int | None = None) -> None:

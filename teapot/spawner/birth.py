@@ -91,7 +91,7 @@ def _become(name: str, start: SpawnerStart, channel: socket.socket) -> accounts.
     else:
         credentials.become_account(account.uid, account.gid, account.groups)
     fingerprint = spawner_messages.fingerprint(account.uid, account.gid, account.groups)
-    control.send(channel, control.Control(control.IDENTITY, account.uid, text=fingerprint))
+    control.send(channel, control.Control(control.IDENTITY, account.uid, text=f"{fingerprint} {account.name}"))
     return account
 
 

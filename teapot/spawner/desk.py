@@ -7,9 +7,11 @@ channel/spawner_messages.py.
 import logging
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from teapot import accounts
 from teapot.channel import control_messages as control
 from teapot.channel import packets
 from teapot.channel import spawner_messages as messages
@@ -21,7 +23,9 @@ from teapot.spawner.workers import State, Worker, Workers
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 4096  # asks of all gateways together
+MAX_UNSENT = 4096  # messages to an authority that does not read; with more it is of no use
 RETRY_S = {"too_many_workers": 5, "account_stuck": 30, "directory_unavailable": 10}
+ROOM_S = 0.3  # most requests are short: so long somebody is waited for who may become idle
 ABORT_S, LEAVE_S = 5.0, 5.0  # how long a worker may take to abort; to vanish after it closed its control socket
 
 
@@ -30,6 +34,7 @@ class Peer:
     role: str
     number: int
     socket: socket.socket
+    unsent: deque[Form] = field(default_factory=deque, compare=False)  # in order; only what tells of workers, and an authority
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,8 @@ class Desk:
         for worker in self.workers:
             if worker.serves(form.name):
                 self._dismiss(worker, control.ABORT)
+                for name in (worker.account, *worker.other_names):
+                    self.rows.drop_account(name)
 
     def _retire(self, peer: Peer, form: Form) -> None:
         worker = self.workers.usable(form.name)
@@ -114,6 +121,8 @@ class Desk:
         ask = Ask(peer.number, form.number, form.name, time.monotonic() + self.patience_s)
         if not self._permitted(ask):
             self._refuse(ask, "not_allowed")
+        elif not accounts.is_account_name(ask.account):
+            self._refuse(ask, "account_refused")
         elif len(self.waiting) >= MAX_WAITING:
             self._refuse(ask, "too_many_workers")
         else:
@@ -144,7 +153,7 @@ class Desk:
             if worker and worker.state is State.SERVING:
                 self._deliver(worker, ask)
             elif ask.deadline <= now:
-                self._refuse(ask, _why_too_late(worker))
+                self._refuse(ask, self._why_too_late(ask.account))
             elif worker or self._start(ask):
                 self.waiting.append(ask)
 
@@ -154,21 +163,34 @@ class Desk:
             self._refuse(ask, "account_stuck")
             return False
         if len(self.workers) < self._maximum:
-            self.workers.add(self._give_birth(ask.account))
-            return True
-        if self._make_room():
+            return self._fork(ask)
+        asked = ask.deadline - self.patience_s
+        if self._make_room() or time.monotonic() - asked < ROOM_S:
             return True
         self._refuse(ask, "too_many_workers")
         return False
 
+    def _fork(self, ask: Ask) -> bool:
+        try:
+            self.workers.add(self._give_birth(ask.account))
+        except OSError as failed:  # out of processes or descriptors: those who are served go on being served
+            log.error("no worker for %r: %s", ask.account, failed)
+            self._refuse(ask, "worker_failed")
+            return False
+        return True
+
     def _make_room(self) -> bool:
-        """At the maximum the longest idle worker goes; several may be needed, one at a time."""
-        if any(worker.state is State.LEAVING or worker.asked_to_leave for worker in self.workers):
+        """At the maximum the longest idle worker goes; several may be needed, one at a time.
+
+        One that does not even say that it is busy is not waited for: its own account may have stopped it.
+        """
+        if any(worker.asked_to_leave for worker in self.workers):
             return True
         idle = self.workers.longest_idle()
         if idle is None:
-            return False
+            return any(worker.state is State.LEAVING for worker in self.workers)
         idle.asked_to_leave = True
+        idle.kill_at = time.monotonic() + LEAVE_S
         self._tell(idle, control.Control(control.LEAVE_IF_IDLE))
         return True
 
@@ -178,12 +200,20 @@ class Desk:
         if until is None or gateway is None:
             self._refuse(ask, "not_allowed")
             return
-        ours, theirs = packets.pair()
+        try:
+            ours, theirs = packets.pair()
+        except OSError as failed:
+            log.error("no channel to %r: %s", ask.account, failed)
+            self._refuse(ask, "worker_failed")
+            return
         with ours, theirs:
             worker.idle_since = None
             worker.gateways.add(ask.gateway)
             self._tell(worker, control.Control(control.CHANNEL, ask.gateway, until), theirs.fileno())
-            self._answer(gateway, Form(messages.REACHED, ask.number), ours.fileno())
+            if worker.state is State.SERVING:
+                self._answer(gateway, Form(messages.REACHED, ask.number), ours.fileno())
+            else:  # it has just left: the next one is for this ask
+                self.waiting.append(ask)
 
     def refuse_all(self, account: str, reason: str) -> None:
         asks, self.waiting = self.waiting, []
@@ -214,15 +244,40 @@ class Desk:
             if peer.role == "authority":
                 self._tell_started(worker, peer)
 
-    def _tell_started(self, worker: Worker, authority: Peer) -> None:
-        self._answer(authority, Form(messages.STARTED, worker.pid, 0.0, f"{worker.account}\0{worker.fingerprint}"))
-
     def ended(self, worker: Worker) -> None:
-        """There is no such process any more. Whoever was not told that it started need not hear of its end."""
-        if worker.uid >= 0:
-            for peer in self.peers.values():
-                if peer.role == "authority":
-                    self._answer(peer, Form(messages.ENDED, worker.pid, 0.0, worker.account))
+        """Its process is gone."""
+        for peer in self.peers.values():
+            if peer.role == "authority":
+                self._inform(peer, Form(messages.ENDED, worker.pid, 0.0, worker.account))
+
+    def _tell_started(self, worker: Worker, authority: Peer) -> None:
+        self._inform(authority, Form(messages.STARTED, worker.pid, 0.0, f"{worker.account}\0{worker.fingerprint}"))
+
+    def _inform(self, authority: Peer, form: Form) -> None:
+        """What an authority must not miss: the kernel queues a few hundred messages, and there may be more workers."""
+        authority.unsent.append(form)
+        self._send_unsent(authority)
+        if len(authority.unsent) > MAX_UNSENT:
+            log.error("authority %d does not read", authority.number)
+            authority.unsent.clear()
+            authority.socket.shutdown(socket.SHUT_RDWR)  # the loop meets the end of the stream, and parts with it
+
+    def send_unsent(self) -> bool:
+        """True: something is left, because an authority does not read at present."""
+        for peer in self.peers.values():
+            self._send_unsent(peer)
+        return any(peer.unsent for peer in self.peers.values())
+
+    def _send_unsent(self, peer: Peer) -> None:
+        try:
+            while peer.unsent:
+                messages.send(peer.socket, peer.unsent[0])
+                peer.unsent.popleft()
+        except BlockingIOError:
+            return
+        except OSError as gone:
+            log.debug("%s %d: %s", peer.role, peer.number, gone)
+            peer.unsent.clear()
 
     def _dismiss(self, worker: Worker, kind: int) -> None:
         """RETIRE: it finishes what is open. ABORT: it must be gone soon, or is killed."""
@@ -231,6 +286,10 @@ class Desk:
         if kind == control.ABORT and worker.kill_at is None:
             worker.kill_at = time.monotonic() + ABORT_S
         self._tell(worker, control.Control(kind))
+
+    def replace(self, worker: Worker) -> None:
+        """Its account is not what it was when it started: it finishes what is open, a new one takes over."""
+        self._dismiss(worker, control.RETIRE)
 
     def retire_editions_before(self, edition: str) -> None:
         for worker in self.workers:
@@ -257,8 +316,9 @@ class Desk:
         except OSError as gone:
             log.warning("%s %d does not read: %s", peer.role, peer.number, gone)
 
-
-def _why_too_late(worker: Worker | None) -> str:
-    if worker is None:
-        return "too_many_workers"
-    return "worker_failed" if worker.uid >= 0 else "directory_unavailable"
+    def _why_too_late(self, account: str) -> str:
+        """The youngest attempt tells: one that has not said who it is was waiting for the directory."""
+        attempts = [worker for worker in self.workers if worker.serves(account) and worker.state is not State.SERVING]
+        if not attempts:
+            return "too_many_workers"
+        return "worker_failed" if attempts[-1].uid >= 0 else "directory_unavailable"

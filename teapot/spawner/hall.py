@@ -15,6 +15,7 @@ from teapot.spawner.workers import State, Worker
 
 log = logging.getLogger(__name__)
 
+FAILED_S = 1.0  # for a worker that has told why it dies, to be dead
 MESSAGES_A_SECOND = 200  # more of one worker, and it is not heard any more
 
 
@@ -59,20 +60,28 @@ class Hall:
         elif said.kind == control.LEAVING:
             self._leaving(worker)
         elif said.kind == control.IDLE_SINCE:
-            worker.idle_since = min(said.until, time.monotonic())
+            self._stays(worker, min(said.until, time.monotonic()))
         elif said.kind == control.BUSY:
-            worker.idle_since, worker.asked_to_leave = None, False
+            self._stays(worker, None)
         else:
             raise control.BadControl(f"kind {said.kind} while {worker.state.value}")
 
     def _identified(self, worker: Worker, said: control.Control) -> None:
-        worker.uid, worker.fingerprint = said.number, said.text
+        """Told by the spawner's own code: who the directory says that it is. One account has one worker, however it is spelt."""
+        worker.uid, (worker.fingerprint, _, name) = said.number, said.text.partition(" ")
+        if name and name != worker.account:
+            worker.other_names.add(worker.account)
+            worker.account = name
         twin = self._desk.workers.twin(worker)
-        if twin:
-            log.info("%s is another name of %s", worker.account, twin.account)
-            twin.other_names.add(worker.account)
-            worker.move(State.LEAVING)
-            self._kill(worker)
+        if twin is None:
+            return
+        if twin.fingerprint != worker.fingerprint:
+            self._desk.replace(twin)
+            return
+        log.info("%s is another name of %s", worker.account, twin.account)
+        twin.other_names |= {worker.account, *worker.other_names} - {twin.account}
+        worker.move(State.LEAVING)
+        self._kill(worker)
 
     def _ready(self, worker: Worker, said: control.Control) -> None:
         worker.move(State.SERVING)
@@ -81,9 +90,20 @@ class Hall:
 
     def _failed(self, worker: Worker, text: str) -> None:
         reason = text.partition(":")[0]
-        log.warning("no worker for %s: %s", worker.account, text)
+        log.warning("no worker for %r: %s", worker.account, text)
         worker.move(State.LEAVING)
-        self._desk.refuse_all(worker.account, reason if reason in messages.REASONS else "worker_failed")
+        worker.has_failed, worker.kill_at = True, time.monotonic() + FAILED_S
+        self._refuse_all(worker, reason if reason in messages.REASONS else "worker_failed")
+
+    def _refuse_all(self, worker: Worker, reason: str) -> None:
+        for name in (worker.account, *worker.other_names):
+            self._desk.refuse_all(name, reason)
+
+    def _stays(self, worker: Worker, idle_since: float | None) -> None:
+        """Also the answer of one that was asked to leave, and has been at work since it last told."""
+        worker.idle_since = idle_since
+        if worker.asked_to_leave and worker.state is State.SERVING:
+            worker.asked_to_leave, worker.kill_at = False, None
 
     def _leaving(self, worker: Worker) -> None:
         if worker.state in (State.STARTING, State.SERVING):
@@ -104,20 +124,21 @@ class Hall:
                     self.hear(worker)  # its last words, such as why it failed
                 ended.append(worker)
                 self._mourn(worker, status)
+                self._desk.ended(worker)
             self._desk.workers.remove(pid)
             self._heard.pop(pid, None)
         return ended
 
     def _mourn(self, worker: Worker, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
-        expected = worker.state is State.STUCK or (code == 0 and worker.state is not State.STARTING)
-        if expected:
+        killed = worker.state is State.STUCK and code == -signal.SIGKILL
+        if killed or worker.has_failed or (code == 0 and worker.state is not State.STARTING):
             log.info("worker %d of %s has left", worker.pid, worker.account)
             return
         self._desk.counts.ended_unexpectedly += 1
         log.warning("worker %d of %s ended unexpectedly: %s", worker.pid, worker.account, _cause(code))
         if worker.state is State.STARTING:
-            self._desk.refuse_all(worker.account, "worker_failed")
+            self._refuse_all(worker, "worker_failed")
 
     def kill_overdue(self, now: float) -> None:
         for worker in self._desk.workers:
@@ -141,7 +162,8 @@ class Hall:
             self.reap()
             time.sleep(0.02)
         for worker in self._desk.workers:
-            self._kill(worker)
+            if worker.state is not State.STUCK:
+                self._kill(worker)
         self.reap()
 
 

@@ -66,7 +66,7 @@ class Spawner:
         self.hall.end_all(time.monotonic() + FAREWELL_S)
 
     def _turn(self) -> None:
-        waiting = self.desk.waiting or any(worker.kill_at for worker in self.desk.workers)
+        waiting = self.desk.send_unsent() or self.desk.waiting or any(worker.kill_at for worker in self.desk.workers)
         for key, _ in self.selector.select(BUSY_TICK_S if waiting else IDLE_TICK_S):
             if self.selector.get_map().get(key.fd) is key:  # an earlier event of this turn may have closed it
                 key.data()
@@ -75,7 +75,6 @@ class Spawner:
         now = time.monotonic()
         for worker in self.hall.reap():
             self._unwatch(worker.control)
-            self.desk.ended(worker)
         self.hall.kill_overdue(now)
         self.desk.serve_waiting(now)
         self.desk.rows.drop_expired(now)

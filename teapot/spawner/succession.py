@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 
 from teapot.channel import start
+from teapot.channel.spawner_messages import Form
 from teapot.channel.start import SpawnerStart
 from teapot.kernel import memfd
 from teapot.spawner.desk import Ask, Peer
@@ -46,6 +47,7 @@ class _Kept(msgspec.Struct):
     start_seconds: float
     ended_unexpectedly: int
     refused: dict[str, int]
+    unsent: dict[int, list[tuple[int, int, float, str]]] = {}  # by the authority's number
 
 
 def renew(begin: int, spawner: "Spawner") -> NoReturn:
@@ -69,6 +71,8 @@ def take_over(descriptor: int, spawner: "Spawner") -> None:
     desk.counts.refused.update(kept.refused)
     for role, number, peer in kept.peers:
         desk.peers[role, number] = Peer(role, number, _socket(peer))
+    for number, forms in kept.unsent.items():
+        desk.peers["authority", number].unsent.extend(Form(*form) for form in forms)
     for worker in kept.workers:
         desk.workers.add(_revived(worker))
     os.set_inheritable(spawner.master.fileno(), False)
@@ -86,6 +90,7 @@ def _keep(spawner: "Spawner") -> _Kept:
         start_seconds=counts.start_seconds,
         ended_unexpectedly=counts.ended_unexpectedly,
         refused=dict(counts.refused),
+        unsent={peer.number: [tuple(form) for form in peer.unsent] for peer in desk.peers.values() if peer.unsent},  # type: ignore[misc]
     )
 
 
@@ -107,7 +112,7 @@ def _kept(worker: Worker) -> _KeptWorker:
 def _revived(kept: _KeptWorker) -> Worker:
     return Worker(
         kept.pid, kept.account, _socket(kept.control), kept.started, kept.edition, State(kept.state), set(kept.other_names),
-        kept.uid, kept.fingerprint, kept.idle_since, kept.kill_at, False, set(kept.gateways),
+        kept.uid, kept.fingerprint, kept.idle_since, kept.kill_at, False, False, set(kept.gateways),
     )  # fmt: skip
 
 

@@ -43,6 +43,7 @@ class Worker:
     idle_since: float | None = None  # as last told; None: busy
     kill_at: float | None = None  # when it is ended by force if it is still there
     asked_to_leave: bool = False
+    has_failed: bool = False  # and has said why
     gateways: set[int] = field(default_factory=set)  # those that were given a channel
 
     def move(self, to: State) -> None:
@@ -81,9 +82,10 @@ class Workers:
         return next(hopeful, None)
 
     def twin(self, newcomer: Worker) -> Worker | None:
-        """A worker that already serves the newcomer's uid under another spelling of its name."""
-        serving = (worker for worker in self if worker.state is State.SERVING and worker.uid == newcomer.uid)
-        return next(serving, None)
+        """A worker that already serves the newcomer's uid, or is about to, under another spelling of its name."""
+        hopeful = (State.STARTING, State.SERVING)
+        twins = (worker for worker in self if worker is not newcomer and worker.state in hopeful and worker.uid == newcomer.uid)
+        return next(twins, None)
 
     def stuck(self, account: str) -> int:
         return sum(worker.state is State.STUCK and worker.serves(account) for worker in self)

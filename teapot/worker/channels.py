@@ -59,7 +59,9 @@ class Exchange:
 class Channel:
     def __init__(self, end: socket.socket, until: float, office: Office, pump: Pump, traffic: Traffic, software: str) -> None:
         self.until = until
-        self.closed = False
+        self.closed = False  # cut: nothing is sent any more
+        self._stopped = self._ended = False  # told to read no more; has read everything that there was
+        self._taking = 0  # threads that are at a message
         self._end, self._office, self._pump, self._traffic = end, office, pump, traffic
         self._exchanges: dict[int, Exchange] = {}
         self._lock = threading.Lock()
@@ -70,27 +72,44 @@ class Channel:
     def open_exchanges(self) -> int:
         return len(self._exchanges)
 
+    @property
+    def is_over(self) -> bool:
+        """Nothing comes any more, and everything that came is dealt with."""
+        return (self.closed or self._ended) and not self._taking and not self._exchanges
+
     def fileno(self) -> int:
         return self._end.fileno()
 
     def stop_reading(self) -> None:
-        """What is sent from now on fails at the sender; what is queued is still read."""
+        """What is sent from now on fails at the sender; what is queued is still read, and answered."""
+        self._stopped = True
         with contextlib.suppress(OSError):
             self._end.shutdown(socket.SHUT_RD)
 
     def take(self) -> bool:
         """Receive one message, if there is one, and carry it out. False: nothing comes any more."""
+        with self._lock:
+            self._taking += 1
+        try:
+            return self._take_next()
+        except Exception:  # a fault of ours, or no memory: whoever waits on this channel must not wait for ever
+            self._break()
+            return False
+        finally:
+            with self._lock:
+                self._taking -= 1
+
+    def _take_next(self) -> bool:
         try:
             packet = self._receiver.receive(self._end, expected_descriptors=1, wait=False)
         except BlockingIOError:
             return True
         except (packets.ChannelError, OSError):
-            self._break()
+            self._ended = True
+            if not self._stopped:
+                self._break()
             return False
-        try:
-            self._take(packet)
-        except Exception:  # a fault of ours, or no memory: whoever waits on this channel must not wait for ever
-            self._break()
+        self._take(packet)
         return not self.closed
 
     def _take(self, packet: packets.Packet[ToWorker]) -> None:
@@ -115,10 +134,9 @@ class Channel:
 
     def _request(self, request: Request, body: bytes, stream: int) -> int:
         """Returns the descriptor if it was not used."""
-        if self._traffic.leaving or time.monotonic() >= self.until or len(self._exchanges) >= 2 * MAX_UNANSWERED:
+        if time.monotonic() >= self.until or len(self._exchanges) >= 2 * MAX_UNANSWERED or not self._traffic.begin():
             self._send(NotServed(request.id))
             return stream
-        self._traffic.change(+1)
         exchange = self._exchanges[request.id] = Exchange(request)
         try:
             if request.streamed:
@@ -164,7 +182,7 @@ class Channel:
 
     def _forget(self, exchange: Exchange) -> None:
         if self._exchanges.pop(exchange.request.id, None) is not None:
-            self._traffic.change(-1)
+            self._traffic.end()
 
     # --- a body that is sent
 

@@ -24,7 +24,7 @@ from teapot.worker.journal import Journal
 from teapot.worker.pump import Pump
 from teapot.worker.traffic import Traffic
 
-_TICK_S = 1.0
+_TICK_S, _SHORT_TICK_S = 1.0, 0.02  # most requests are short: whoever was told of one is soon told of its end
 _FINISH_S = 5.0  # once the spawner is gone, or wants us gone
 _DRAIN_S = 0.2  # for what was queued before the last channel was closed
 
@@ -36,28 +36,26 @@ class Leave(Exception):
 class Life:
     def __init__(self, spawner: socket.socket, office: Office, software: str) -> None:
         self._spawner, self._office, self._software = spawner, office, software
-        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._crew, self._pump, self._traffic = Crew(), Pump(), Traffic(woken=lambda: os.eventfd_write(self._bell, 1))
+        self._crew, self._pump, self._traffic = Crew(), Pump(), Traffic()
         self._channels: list[tuple[int, Channel]] = []
+        self._pause_s = _SHORT_TICK_S
         self._told_busy = False
+        self._told_idle: float | None = None  # since when; a request that came and went since makes it stale, see _make_room
         self._end_at: float | None = None  # what is open is cut then
 
     def run(self) -> None:
         poll = select.poll()
         poll.register(self._spawner, select.POLLIN)
-        poll.register(self._bell, select.POLLIN)
         while True:
-            for descriptor, _ in poll.poll(self._pause_ms()):
-                if descriptor == self._bell:
-                    os.eventfd_read(self._bell)
-                else:
-                    self._hear(poll)
+            if poll.poll(self._pause_ms()):
+                self._hear(poll)
             self._tick(time.monotonic())
 
     def _pause_ms(self) -> int:
         """The spawner knows that we are idle: sleep until that has lasted too long, so that 500 idle workers cost nothing."""
-        if self._end_at or self._traffic.leaving or not self._traffic.told_idle:
-            return int((_TICK_S if not self._traffic.leaving else 0.02) * 1000)
+        if self._end_at or self._traffic.leaving or self._told_idle is None:
+            self._pause_s = min(_TICK_S, 2 * self._pause_s) if self._told_busy else _SHORT_TICK_S
+            return int(1000 * (_SHORT_TICK_S if self._traffic.leaving else self._pause_s))
         deadlines = [channel.until for _, channel in self._channels]
         ends = [self._traffic.idle_since + self._office.settings.idle_timeout_s, *deadlines]
         return max(20, int((min(ends) - time.monotonic()) * 1000) + 20)
@@ -86,7 +84,15 @@ class Life:
             self._leave(None)
         elif said.kind == control.ABORT:
             self._leave(0.0)
-        elif said.kind == control.LEAVE_IF_IDLE and not self._traffic.leave_if_idle():
+        elif said.kind == control.LEAVE_IF_IDLE:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """The longest idle worker is to go: one that was at work since it last told says so, and is not that one."""
+        if not self._traffic.open and self._told_idle != self._traffic.idle_since:
+            self._tell_idleness()
+        elif not self._traffic.leave_if_idle():
+            self._told_busy, self._told_idle = True, None
             self._tell(control.Control(control.BUSY, self._traffic.open))
 
     def _of(self, gateway: int) -> list[Channel]:
@@ -95,14 +101,14 @@ class Life:
     def _open_channel(self, gateway: int, until: float, end: socket.socket) -> None:
         channel = Channel(end, until, self._office, self._pump, self._traffic, self._software)
         self._channels.append((gateway, channel))
-        self._traffic.told_idle = False
+        self._told_idle = None
         self._crew.serve(channel)
 
     # --- time
 
     def _tick(self, now: float) -> None:
         for gateway, channel in list(self._channels):
-            if channel.closed and not channel.open_exchanges():
+            if channel.is_over:
                 self._channels.remove((gateway, channel))
             elif channel.until <= now and not channel.open_exchanges():
                 channel.stop_reading()
@@ -118,14 +124,11 @@ class Life:
         """Once a second at most, and only when it has changed."""
         if self._traffic.open:
             if not self._told_busy:
-                self._told_busy = True
+                self._told_busy, self._told_idle = True, None
                 self._tell(control.Control(control.BUSY, self._traffic.open))
-        elif not self._traffic.told_idle:
-            self._traffic.told_idle, self._told_busy = True, False
-            if self._traffic.open:  # it came before it could see what we are about to tell
-                self._traffic.told_idle = False
-                return
-            self._tell(control.Control(control.IDLE_SINCE, 0, self._traffic.idle_since))
+        elif self._told_idle != self._traffic.idle_since:
+            self._told_busy, self._told_idle = False, self._traffic.idle_since
+            self._tell(control.Control(control.IDLE_SINCE, 0, self._told_idle))
 
     def _tell(self, what: control.Control) -> None:
         with contextlib.suppress(OSError):
@@ -150,14 +153,24 @@ class Life:
         raise Leave
 
     def _depart(self) -> NoReturn:
-        """Senders fail from here on; what they had queued before is answered with NotServed."""
+        """Senders fail from here on, the spawner too; what they had queued before is answered with NotServed."""
+        self._tell(control.Control(control.LEAVING))
+        self._take_last_channels()
         for _, channel in self._channels:
             channel.stop_reading()
-        self._tell(control.Control(control.LEAVING))
         deadline = time.monotonic() + _DRAIN_S
-        while any(not channel.closed for _, channel in self._channels) and time.monotonic() < deadline:
+        while not all(channel.is_over for _, channel in self._channels) and time.monotonic() < deadline:
             time.sleep(0.002)
         raise Leave
+
+    def _take_last_channels(self) -> None:
+        """The spawner may have sent some before it heard that we leave, and gateways their first requests on them."""
+        with contextlib.suppress(OSError, control.BadControl):
+            self._spawner.shutdown(socket.SHUT_RD)
+            while received := control.receive(self._spawner, control.TO_WORKER):
+                said, descriptor = received
+                if said.kind == control.CHANNEL and descriptor is not None:
+                    self._open_channel(said.number, said.until, socket.socket(fileno=descriptor))
 
 
 def main(spawner: socket.socket, account: Account, areas: tuple[StorageArea, ...], settings: Settings, software: str) -> NoReturn:

@@ -2,27 +2,28 @@
 
 import threading
 import time
-from collections.abc import Callable
 
 
 class Traffic:
-    def __init__(self, woken: Callable[[], None] = lambda: None) -> None:
-        """`woken` is called when a request comes although the spawner was told that there is none."""
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._woken = woken
-        self.told_idle = False
         self.open = 0
         self.idle_since = time.monotonic()
         self.leaving = False
 
-    def change(self, by: int) -> None:
+    def begin(self) -> bool:
+        """False: the worker is leaving, nothing is begun any more."""
         with self._lock:
-            self.open += by
+            if self.leaving:
+                return False
+            self.open += 1
+            return True
+
+    def end(self) -> None:
+        with self._lock:
+            self.open -= 1
             if self.open == 0:
                 self.idle_since = time.monotonic()
-        if self.told_idle and by > 0:
-            self.told_idle = False
-            self._woken()
 
     def leave_if_idle(self) -> bool:
         """From now on nothing is begun, if nothing is open."""
@@ -31,4 +32,5 @@ class Traffic:
             return self.leaving and self.open == 0
 
     def leave(self) -> None:
-        self.leaving = True
+        with self._lock:
+            self.leaving = True

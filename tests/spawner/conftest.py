@@ -1,37 +1,43 @@
-import contextlib
+"""A spawner that runs as its own account, and people whose workers it starts."""
+
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.service import accounts
+from teapot.configuration import StorageArea
 from tests.service.accounts import Account
-from tests.service.ledger import Ledger
-from tests.spawner.stage import Stage, stage
+from tests.spawner.process import Authority, Gateway, Spawner
 
-StartSpawner = Callable[..., Stage]
+StartSpawner = Callable[..., Spawner]
 
-
-@pytest.fixture
-def start_spawner(ledger: Ledger, service_accounts: dict[str, Account]) -> Iterator[StartSpawner]:
-    """start_spawner(worker settings, account policy), ended after the test."""
-    with contextlib.ExitStack() as stack:
-
-        def start(worker: dict[str, object] | None = None, accounts: dict[str, object] | None = None, area_root: str = "") -> Stage:
-            ground = ledger.folder("spawner")
-            return stack.enter_context(stage(ground, service_accounts["spawner_account"], worker or {}, accounts or {}, area_root))
-
-        yield start
+HOME = StorageArea(name="home", path="/home", root="{home}")
 
 
 @pytest.fixture
-def spawner(start_spawner: StartSpawner) -> Stage:
+def start_spawner(service_accounts: dict[str, Account], tmp_path: Path) -> Iterator[StartSpawner]:
+    running: list[Spawner] = []
+
+    def begin(areas: tuple[StorageArea, ...] = (HOME,), **more: Any) -> Spawner:
+        running.append(Spawner(service_accounts["spawner_account"], areas, tmp_path / f"spawner-{len(running)}.log", **more))
+        return running[-1]
+
+    yield begin
+    for spawner in running:
+        spawner.__exit__(None, None, None)
+
+
+@pytest.fixture
+def spawner(start_spawner: StartSpawner) -> Spawner:
     return start_spawner()
 
 
-@pytest.fixture(scope="session")
-def nologin(account_session: Ledger) -> Account:
-    homes = account_session.ground / "home"
-    homes.mkdir(exist_ok=True)
-    account = accounts.create_person("nologin", homes, shell="/usr/sbin/nologin")
-    account_session.accounts.append(account)
-    return account
+@pytest.fixture
+def authority(spawner: Spawner) -> Authority:
+    return spawner.authority()
+
+
+@pytest.fixture
+def gateway(spawner: Spawner) -> Gateway:
+    return spawner.gateway()

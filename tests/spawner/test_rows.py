@@ -1,108 +1,99 @@
-"""A gateway reaches an account only while the authority's word stands, for that gateway, at that time."""
+"""A gateway gets a channel while a row of the authority stands, and not otherwise."""
 
 import time
+from collections import Counter
 
-import pytest
-
-from teapot.channel import packets, spawner_messages
-from teapot.channel.spawner_messages import Form
-from teapot.channel.worker_messages import NotServed
 from tests.service.accounts import Account
 from tests.spawner.conftest import StartSpawner
-from tests.spawner.stage import Stage, allow, keep_busy
+from tests.spawner.process import Authority, Gateway, Spawner, begin_upload, until
 
 
-def test_a_gateway_that_was_allowed_gets_a_channel_to_a_worker_of_that_account(spawner: Stage, alice: Account) -> None:
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name))
-    assert spawner.reach(gateway, alice.name).serves()
+def test_with_a_row_a_gateway_gets_a_channel_that_serves(authority: Authority, gateway: Gateway, alice: Account) -> None:
+    authority.allow(gateway.number, alice.name)
+    assert gateway.channel(alice.name).answer("PROPFIND", fields={"depth": b"0"}).status == 207
 
 
-def test_an_account_that_was_not_allowed_is_refused(spawner: Stage, alice: Account, bob: Account) -> None:
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name))
-    assert spawner.refused(gateway, bob.name) == "not_allowed"
+def test_without_a_row_a_gateway_is_refused(spawner: Spawner, authority: Authority, gateway: Gateway, alice: Account) -> None:
+    assert gateway.reach(alice.name).reason == "not_allowed"
+    assert not spawner.workers()
 
 
-def test_what_one_gateway_may_another_may_not(spawner: Stage, alice: Account) -> None:
-    authority, other = spawner.peer("authority"), spawner.peer("gateway", 2)
-    authority.say(allow(alice.name, gateway=1))
-    assert spawner.refused(other, alice.name) == "not_allowed"
+def test_after_its_time_a_row_is_no_more(authority: Authority, gateway: Gateway, alice: Account) -> None:
+    authority.allow(gateway.number, alice.name, for_s=0.05)
+    time.sleep(0.1)
+    assert gateway.reach(alice.name).reason == "not_allowed"
 
 
-def test_after_its_time_a_row_is_none(spawner: Stage, alice: Account) -> None:
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name, seconds=0.3))
-    time.sleep(0.4)
-    assert spawner.refused(gateway, alice.name) == "not_allowed"
+def test_a_row_is_prolonged_and_never_shortened(authority: Authority, gateway: Gateway, alice: Account) -> None:
+    authority.allow(gateway.number, alice.name)
+    authority.allow(gateway.number, alice.name, for_s=-1)
+    assert gateway.reach(alice.name).channel
 
 
-def test_the_end_of_the_authority_ends_its_rows(spawner: Stage, alice: Account) -> None:
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name))
-    spawner.reach(gateway, alice.name)
-    authority.end.close()
-    assert spawner.refused(gateway, alice.name, ask=2) == "not_allowed"
+def test_a_row_is_for_one_gateway(spawner: Spawner, authority: Authority, gateway: Gateway, alice: Account) -> None:
+    other = spawner.gateway(2)
+    authority.allow(gateway.number, alice.name)
+    assert other.reach(alice.name).reason == "not_allowed"
+    assert gateway.reach(alice.name).channel
 
 
-def test_the_rows_of_one_authority_outlive_another(spawner: Stage, alice: Account) -> None:
-    old, new, gateway = spawner.peer("authority", 1), spawner.peer("authority", 2), spawner.peer("gateway")
-    old.say(allow(alice.name))
-    spawner.reach(gateway, alice.name)
-    new.say(allow(alice.name))
-    old.end.close()
-    assert spawner.reach(gateway, alice.name, ask=2).serves()
+def test_a_row_is_for_one_account(authority: Authority, gateway: Gateway, alice: Account, bob: Account) -> None:
+    authority.allow(gateway.number, alice.name)
+    assert gateway.reach(bob.name).reason == "not_allowed"
 
 
-def test_the_end_of_a_gateway_ends_its_rows(spawner: Stage, alice: Account) -> None:
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name))
-    spawner.reach(gateway, alice.name)
+def test_the_rows_of_a_dead_authority_are_gone(spawner: Spawner, gateway: Gateway, alice: Account) -> None:
+    first, observer = spawner.authority(1), spawner.observer()
+    first.allow(gateway.number, alice.name)
+    first.end.close()
+    until(lambda: observer.counts()["rows"] == 0)
+    assert gateway.reach(alice.name).reason == "not_allowed"
+    spawner.authority(2).allow(gateway.number, alice.name)
+    assert gateway.reach(alice.name).channel
+
+
+def test_a_row_that_a_later_authority_prolonged_outlives_the_first(spawner: Spawner, gateway: Gateway, alice: Account) -> None:
+    first, second, observer = spawner.authority(1), spawner.authority(2), spawner.observer()
+    first.allow(gateway.number, alice.name)
+    until(lambda: observer.counts()["rows"] == 1)
+    second.allow(gateway.number, alice.name)
+    first.end.close()
+    time.sleep(0.2)
+    assert gateway.reach(alice.name).channel
+
+
+def test_the_rows_of_a_dead_gateway_are_gone_and_those_of_others_stay(
+    spawner: Spawner, authority: Authority, gateway: Gateway, alice: Account
+) -> None:
+    other, observer = spawner.gateway(2), spawner.observer()
+    for number in (gateway.number, other.number):
+        authority.allow(number, alice.name)
+    until(lambda: observer.counts()["rows"] == 2)
     gateway.end.close()
-    again = spawner.peer("gateway")
-    assert spawner.refused(again, alice.name) == "not_allowed"
+    until(lambda: observer.counts()["rows"] == 1)
+    assert other.reach(alice.name).channel
 
 
-def test_a_revocation_ends_rows_worker_and_open_requests(spawner: Stage, alice: Account) -> None:
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name))
-    channel = spawner.reach(gateway, alice.name)
-    pid = authority.hears(spawner_messages.STARTED).number
-    authority.say(Form(spawner_messages.REVOKE, name=alice.name))
-    assert authority.hears(spawner_messages.ENDED) == Form(spawner_messages.ENDED, pid, 0.0, alice.name)
-    assert channel.end.recv(100) == b""
-    assert spawner.refused(gateway, alice.name, ask=2) == "not_allowed"
+def test_a_revoked_account_has_no_rows_and_no_worker(
+    spawner: Spawner, authority: Authority, gateway: Gateway, alice: Account
+) -> None:
+    authority.allow(gateway.number, alice.name)
+    gateway.channel(alice.name)
+    authority.revoke(alice.name)
+    assert gateway.reach(alice.name).reason == "not_allowed"
+    until(lambda: not spawner.workers())
 
 
-def test_at_its_deadline_a_channel_takes_nothing_new(spawner: Stage, alice: Account) -> None:
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name, seconds=1.0))
-    channel = spawner.reach(gateway, alice.name)
-    assert channel.serves()
-    time.sleep(1.1)
-    with pytest.raises(packets.PeerGone):
-        while isinstance(channel.ask("PROPFIND"), NotServed):  # until the worker has closed its receiving side
-            time.sleep(0.1)
+def test_what_the_authority_said_before_the_gateway_asked_is_heard_first(start_spawner: StartSpawner, alice: Account) -> None:
+    """The two come on different sockets: a loop that serves whichever is ready first refuses several in a hundred."""
+    spawner = start_spawner(maximum=1)  # and that one is at work, so that whoever is allowed is told so without a process
+    authority, gateway = spawner.authority(), spawner.gateway()
+    authority.allow(gateway.number, alice.name)
+    with begin_upload(gateway.channel(alice.name)):
+        answers = Counter(_allow_and_reach(authority, gateway, f"somebody-{turn}") for turn in range(10_000))
+    assert answers == {"too_many_workers": 10_000}
 
 
-def test_a_renewed_channel_goes_on(spawner: Stage, alice: Account) -> None:
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name, seconds=0.8))
-    channel = spawner.reach(gateway, alice.name)
-    authority.say(allow(alice.name, seconds=30))
-    time.sleep(1.0)
-    assert channel.serves()
-
-
-def test_an_allowance_that_was_sent_before_the_request_always_counts(start_spawner: StartSpawner, alice: Account) -> None:
-    """On two sockets: whichever the spawner happens to read first. With the only worker busy, the answer tells whether a row was seen."""
-    spawner = start_spawner({"maximum": 1})
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name))
-    channel = spawner.reach(gateway, alice.name)
-    keep_busy(spawner, channel)
-    reasons = set()
-    for number in range(10_000):
-        authority.say(allow(f"somebody-{number}", seconds=5))
-        reasons.add(spawner.refused(gateway, f"somebody-{number}", ask=number))
-    assert reasons == {"too_many_workers"}
+def _allow_and_reach(authority: Authority, gateway: Gateway, account: str) -> str:
+    authority.allow(gateway.number, account, for_s=1.0)
+    return gateway.reach(account).reason

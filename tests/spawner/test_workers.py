@@ -1,149 +1,280 @@
-"""Workers begin, are few, end by themselves, are replaced; and each is one account's, by whatever name."""
+"""One worker for an account, and what becomes of it: it crashes, retires, hangs, makes room."""
 
 import os
+import pwd
+import resource
 import signal
+import subprocess
 import time
-from pathlib import Path
+from collections.abc import Iterator
 
 import psutil
+import pytest
 
-from teapot.channel import spawner_messages
-from teapot.channel.spawner_messages import Form
-from tests.service import accounts as local_accounts
+from teapot.channel import packets
+from teapot.channel import spawner_messages as messages
+from teapot.channel.worker_messages import NotServed
+from tests.service import proc
 from tests.service.accounts import Account
-from tests.service.ledger import Ledger
-from tests.service.teapot_process import wait_for
 from tests.spawner.conftest import StartSpawner
-from tests.spawner.stage import Stage, allow, keep_busy
+from tests.spawner.process import Authority, Gateway, Spawner, begin_upload, until
 
 
-def test_one_worker_serves_all_gateways_of_an_account(spawner: Stage, alice: Account) -> None:
-    authority, one, two = spawner.peer("authority"), spawner.peer("gateway", 1), spawner.peer("gateway", 2)
-    authority.say(allow(alice.name, 1), allow(alice.name, 2))
-    assert spawner.reach(one, alice.name).serves() and spawner.reach(two, alice.name).serves()
-    assert [process.uids().real for process in psutil.Process(spawner.pid).children()] == [alice.uid]
+def test_two_gateways_share_one_worker(spawner: Spawner, authority: Authority, gateway: Gateway, alice: Account) -> None:
+    other = spawner.gateway(2)
+    for each in (gateway, other):
+        authority.allow(each.number, alice.name)
+        each.channel(alice.name)
+    assert len(spawner.workers()) == 1
 
 
-def test_two_names_of_one_account_share_its_worker(spawner: Stage, alice: Account, account_session: Ledger) -> None:
-    alias = local_accounts.create_alias("other", alice)
-    account_session.accounts.append(alias)
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name), allow(alias.name))
-    assert spawner.reach(gateway, alice.name).serves() and spawner.reach(gateway, alias.name, ask=2).serves()
-    wait_for(lambda: len(psutil.Process(spawner.pid).children()) == 1, 5, lambda: "two workers of one uid")
+def test_the_authority_is_told_who_starts_and_who_has_ended(
+    spawner: Spawner, authority: Authority, gateway: Gateway, alice: Account
+) -> None:
+    authority.allow(gateway.number, alice.name)
+    gateway.channel(alice.name)
+    started = authority.next(messages.STARTED)
+    account, _, fingerprint = started.name.partition("\0")
+    groups = os.getgrouplist(alice.name, alice.gid)
+    assert (account, fingerprint) == (alice.name, messages.fingerprint(alice.uid, alice.gid, groups))
+    assert started.number == spawner.worker(alice).pid
+    authority.retire(alice.name)
+    ended = authority.next(messages.ENDED)
+    assert (ended.number, ended.name) == (started.number, alice.name)
+    assert not spawner.workers()
 
 
-def test_a_worker_ends_itself_when_it_is_idle(start_spawner: StartSpawner, alice: Account) -> None:
-    spawner = start_spawner({"idle_timeout_s": 0.5})
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name))
-    assert spawner.reach(gateway, alice.name).serves()
-    started = authority.hears(spawner_messages.STARTED)
-    assert authority.hears(spawner_messages.ENDED).number == started.number
-    assert spawner.counts()["ended_unexpectedly"] == "0"
+def test_a_new_authority_is_told_who_is_served(spawner: Spawner, authority: Authority, gateway: Gateway, alice: Account) -> None:
+    authority.allow(gateway.number, alice.name)
+    gateway.channel(alice.name)
+    assert spawner.authority(2).next(messages.STARTED).number == spawner.worker(alice).pid
 
 
-def test_a_worker_with_an_open_request_is_not_idle(start_spawner: StartSpawner, alice: Account) -> None:
-    spawner = start_spawner({"idle_timeout_s": 0.5})
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name))
-    channel = spawner.reach(gateway, alice.name)
-    keep_busy(spawner, channel)
-    time.sleep(2.5)
-    assert channel.serves()
+def test_an_authority_that_is_slow_to_read_misses_nothing(spawner: Spawner, gateway: Gateway, alice: Account) -> None:
+    authority = spawner.authority(queue_bytes=4608)  # the kernel's least: a handful of messages
+    authority.allow(gateway.number, alice.name)
+    pids = []
+    for _ in range(12):
+        gateway.channel(alice.name)
+        pids.append(spawner.worker(alice).pid)
+        spawner.worker(alice).kill()
+        until(lambda: not psutil.pid_exists(pids[-1]))
+    told = [authority.next(kind).number for _ in pids for kind in (messages.STARTED, messages.ENDED)]
+    assert told == [pid for pid in pids for _ in range(2)]
 
 
-def test_after_its_end_the_next_request_gets_a_new_worker(start_spawner: StartSpawner, alice: Account) -> None:
-    spawner = start_spawner({"idle_timeout_s": 0.5})
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name))
-    spawner.reach(gateway, alice.name)
-    authority.hears(spawner_messages.STARTED)
-    authority.hears(spawner_messages.ENDED)
-    assert spawner.reach(gateway, alice.name, ask=2).serves()
+def test_a_crashed_worker_is_replaced(spawner: Spawner, authority: Authority, gateway: Gateway, alice: Account) -> None:
+    authority.allow(gateway.number, alice.name)
+    channel, observer = gateway.channel(alice.name), spawner.observer()
+    first = spawner.worker(alice)
+    first.send_signal(signal.SIGSEGV)
+    until(lambda: not psutil.pid_exists(first.pid))
+    with pytest.raises(packets.PeerGone):
+        channel.hear()
+    second = gateway.channel(alice.name)
+    assert second.answer("PROPFIND", fields={"depth": b"0"}).status == 207
+    assert spawner.worker(alice).pid != first.pid
+    assert observer.counts()["ended_unexpectedly"] == 1
 
 
-def test_a_worker_that_was_killed_is_replaced_with_the_next_request(spawner: Stage, alice: Account) -> None:
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name))
-    channel = spawner.reach(gateway, alice.name)
-    pid = authority.hears(spawner_messages.STARTED).number
-    os.kill(pid, signal.SIGKILL)
-    assert channel.end.recv(100) == b""
-    authority.hears(spawner_messages.ENDED)
-    assert spawner.reach(gateway, alice.name, ask=2).serves()
-    assert spawner.counts()["ended_unexpectedly"] == "1"
+def test_a_retired_worker_finishes_what_is_open_while_another_one_serves(
+    spawner: Spawner, authority: Authority, gateway: Gateway, alice: Account
+) -> None:
+    authority.allow(gateway.number, alice.name)
+    old = gateway.channel(alice.name)
+    first = spawner.worker(alice)
+    upload = begin_upload(old)
+    authority.retire(alice.name)
+    until(lambda: isinstance(old.answer("HEAD"), NotServed))
+    assert gateway.channel(alice.name).answer("PROPFIND", fields={"depth": b"0"}).status == 207
+    assert len(spawner.workers(alice)) == 2
+    upload.close()
+    old.cancel(999)
+    until(lambda: first.pid not in [worker.pid for worker in spawner.workers()])
 
 
-def test_at_the_maximum_the_longest_idle_worker_goes(start_spawner: StartSpawner, alice: Account, bob: Account, vo_demo: Account) -> None:
-    spawner = start_spawner({"maximum": 2})
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(*(allow(one.name) for one in (alice, bob, vo_demo)))
-    for ask, account in enumerate((alice, bob), start=1):
-        assert spawner.reach(gateway, account.name, ask).serves()
-        time.sleep(1.2)  # idleness is told about once a second
-    assert spawner.reach(gateway, vo_demo.name, ask=3).serves()
-    assert {process.uids().real for process in psutil.Process(spawner.pid).children()} == {bob.uid, vo_demo.uid}
+# --- the maximum
 
 
-def test_a_worker_that_was_idle_and_is_used_again_is_not_the_longest_idle(
+def test_at_the_maximum_the_longest_idle_worker_makes_room(
     start_spawner: StartSpawner, alice: Account, bob: Account, vo_demo: Account
 ) -> None:
-    spawner = start_spawner({"maximum": 2})
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(*(allow(one.name) for one in (alice, bob, vo_demo)))
-    first, _ = (spawner.reach(gateway, account.name, ask) for ask, account in enumerate((alice, bob), start=1))
-    time.sleep(1.5)
-    assert first.serves()
-    time.sleep(1.5)
-    assert spawner.reach(gateway, vo_demo.name, ask=3).serves()
-    assert {process.uids().real for process in psutil.Process(spawner.pid).children()} == {alice.uid, vo_demo.uid}
+    spawner = start_spawner(maximum=2)
+    authority, gateway, channels = spawner.authority(), spawner.gateway(), []
+    for account in (alice, bob, vo_demo):
+        authority.allow(gateway.number, account.name)
+        channels.append(gateway.channel(account.name))
+        time.sleep(1.2)  # they tell of their idleness once a second
+    assert {worker.uids().real for worker in spawner.workers()} == {bob.uid, vo_demo.uid}
 
 
-def test_at_the_maximum_with_all_workers_busy_a_gateway_is_told_when_to_ask_again(
+def test_who_has_worked_lately_is_not_the_longest_idle(start_spawner: StartSpawner, alice: Account, bob: Account, vo_demo: Account) -> None:
+    spawner = start_spawner(maximum=2)
+    authority, gateway = spawner.authority(), spawner.gateway()
+    for account in (alice, bob, vo_demo):
+        authority.allow(gateway.number, account.name)
+    first, _ = gateway.channel(alice.name), gateway.channel(bob.name)
+    time.sleep(1.2)
+    assert first.answer("HEAD")
+    assert gateway.channel(vo_demo.name).answer("HEAD")
+    assert {worker.uids().real for worker in spawner.workers()} == {alice.uid, vo_demo.uid}
+
+
+def test_at_the_maximum_with_nobody_idle_the_answer_is_busy_at_once(start_spawner: StartSpawner, alice: Account, bob: Account) -> None:
+    spawner = start_spawner(maximum=1)
+    authority, gateway = spawner.authority(), spawner.gateway()
+    for account in (alice, bob):
+        authority.allow(gateway.number, account.name)
+    with begin_upload(gateway.channel(alice.name)):
+        before = time.monotonic()
+        refused = gateway.reach(bob.name)
+    assert (refused.reason, refused.form.until) == ("too_many_workers", 5.0)
+    assert time.monotonic() - before < 2.0
+
+
+def test_an_idle_worker_that_somebody_has_stopped_makes_room_all_the_same(
     start_spawner: StartSpawner, alice: Account, bob: Account
 ) -> None:
-    spawner = start_spawner({"maximum": 1})
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name), allow(bob.name))
-    channel = spawner.reach(gateway, alice.name)
-    keep_busy(spawner, channel)
-    gateway.say(Form(spawner_messages.REACH, 2, 0.0, bob.name))
-    form, _ = gateway.hear()
-    assert (form.kind, form.name) == (spawner_messages.REFUSED, "too_many_workers") and form.until >= 1
-    assert channel.serves()
+    """People may send signals to their own processes: that must not keep others from being served."""
+    spawner = start_spawner(maximum=1)
+    authority, gateway = spawner.authority(), spawner.gateway()
+    for account in (alice, bob):
+        authority.allow(gateway.number, account.name)
+    gateway.channel(alice.name).answer("HEAD")
+    time.sleep(0.2)
+    spawner.worker(alice).suspend()
+    assert gateway.channel(bob.name).answer("HEAD")
 
 
-def test_a_worker_that_does_not_obey_is_killed(spawner: Stage, alice: Account) -> None:
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name))
-    spawner.reach(gateway, alice.name)
-    pid = authority.hears(spawner_messages.STARTED).number
-    os.kill(pid, signal.SIGSTOP)
-    authority.say(Form(spawner_messages.REVOKE, name=alice.name))
-    assert authority.hears(spawner_messages.ENDED).number == pid
-    assert not psutil.pid_exists(pid)
+# --- one that hangs
 
 
-def test_a_retired_worker_finishes_while_another_begins(spawner: Stage, alice: Account) -> None:
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name))
-    channel = spawner.reach(gateway, alice.name)
-    keep_busy(spawner, channel)
-    authority.say(Form(spawner_messages.RETIRE, name=alice.name))
-    assert spawner.reach(gateway, alice.name, ask=2).serves()
-    assert len(psutil.Process(spawner.pid).children()) == 2
+def test_a_revoked_worker_that_hangs_is_ended_by_force(
+    spawner: Spawner, authority: Authority, gateway: Gateway, alice: Account
+) -> None:
+    authority.allow(gateway.number, alice.name)
+    gateway.channel(alice.name)
+    spawner.worker(alice).suspend()
+    authority.revoke(alice.name)
+    until(lambda: not spawner.workers(), within_s=8)
 
 
-def test_no_worker_inherits_a_descriptor_or_an_environment(spawner: Stage, alice: Account) -> None:
-    authority, gateway = spawner.peer("authority"), spawner.peer("gateway")
-    authority.say(allow(alice.name))
-    channel = spawner.reach(gateway, alice.name)
-    assert channel.serves()
-    pid = authority.hears(spawner_messages.STARTED).number
-    opened = sorted(os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir())
-    shared = str(spawner.shared)
-    known = ("socket:", "/dev/null", "anon_inode:[eventpoll]", "anon_inode:[eventfd]", shared)
-    assert all(target.startswith(known) for target in opened), opened
-    assert sum(target.startswith("socket:") for target in opened) == 2, opened  # its control socket, and the channel
-    assert Path(f"/proc/{pid}/environ").read_bytes().strip(b"\0") == b""
+def test_a_worker_that_does_not_get_ready_is_not_waited_for(start_spawner: StartSpawner, alice: Account) -> None:
+    spawner = start_spawner(start_timeout_s=0.001)
+    authority, gateway = spawner.authority(), spawner.gateway()
+    authority.allow(gateway.number, alice.name)
+    refused = gateway.reach(alice.name)
+    assert refused.reason in ("directory_unavailable", "worker_failed")
+    until(lambda: not spawner.workers())
+
+
+# --- too little of something
+
+
+def test_without_a_descriptor_to_spare_asks_are_refused_and_the_spawner_goes_on(
+    start_spawner: StartSpawner, alice: Account, bob: Account
+) -> None:
+    spawner = start_spawner(limits={resource.RLIMIT_NOFILE: 24})
+    authority, gateway = spawner.authority(), spawner.gateway()
+    for account in (alice, bob):
+        authority.allow(gateway.number, account.name)
+    served = gateway.channel(alice.name)
+    others = _use_up_descriptors(spawner, 24)
+    assert gateway.reach(bob.name).reason == "worker_failed"
+    assert gateway.reach(alice.name).reason == "worker_failed"
+    for other in others:
+        other.end.close()
+    until(lambda: psutil.Process(spawner.process.pid).num_fds() < 20)
+    assert gateway.channel(bob.name).answer("HEAD")
+    assert served.answer("HEAD")
+
+
+def _use_up_descriptors(spawner: Spawner, limit: int) -> list[Gateway]:
+    """All but one: a pair of sockets needs two."""
+    process, others = psutil.Process(spawner.process.pid), []
+    until(lambda: process.num_fds() < limit)
+    while (used := process.num_fds()) < limit - 1:
+        others.append(spawner.gateway(2 + len(others)))
+        until(lambda: process.num_fds() > used)  # noqa: B023
+    return others
+
+
+def test_without_a_process_to_spare_asks_are_refused_and_the_spawner_goes_on(start_spawner: StartSpawner, alice: Account) -> None:
+    spawner = start_spawner(limits={resource.RLIMIT_NPROC: 1})
+    authority, gateway, observer = spawner.authority(), spawner.gateway(), spawner.observer()
+    authority.allow(gateway.number, alice.name)
+    assert [gateway.reach(alice.name).reason for _ in range(3)] == ["worker_failed"] * 3
+    assert observer.counts()["refused_worker_failed"] == 3
+
+
+# --- one account, two names
+
+
+@pytest.fixture
+def alias(alice: Account) -> Iterator[str]:
+    """Another entry of the directory for alice's uid, with the same groups."""
+    name = alice.name.replace("alice", "alicia")
+    usual = ["useradd", "--non-unique", "--uid", str(alice.uid), "--gid", str(alice.gid), "--no-create-home"]
+    subprocess.run([*usual, "--home-dir", str(alice.home), "--shell", "/bin/sh", name], check=True, capture_output=True)
+    assert pwd.getpwnam(name).pw_uid == alice.uid
+    yield name
+    subprocess.run(["userdel", "--force", name], check=True, capture_output=True)
+
+
+def test_two_names_of_one_uid_have_one_worker(
+    spawner: Spawner, authority: Authority, gateway: Gateway, alice: Account, alias: str
+) -> None:
+    for name in (alice.name, alias):
+        authority.allow(gateway.number, name)
+        assert gateway.channel(name).answer("HEAD")
+    assert len(spawner.workers()) == 1
+
+
+def test_two_names_of_one_uid_asked_for_at_once_have_one_worker(
+    spawner: Spawner, authority: Authority, gateway: Gateway, alice: Account, alias: str
+) -> None:
+    for name in (alice.name, alias):
+        authority.allow(gateway.number, name)
+    for name in (alice.name, alias):
+        gateway.ask(name)
+    for _ in range(2):
+        reached = gateway.hear()
+        assert reached.channel and reached.channel.answer("HEAD")
+    until(lambda: len(spawner.workers()) == 1)
+
+
+def test_an_account_revoked_by_one_name_is_not_served_by_the_other(
+    spawner: Spawner, authority: Authority, gateway: Gateway, alice: Account, alias: str
+) -> None:
+    for name in (alice.name, alias):
+        authority.allow(gateway.number, name)
+        gateway.channel(name)
+    authority.revoke(alias)
+    assert gateway.reach(alice.name).reason == "not_allowed"
+    assert gateway.reach(alias).reason == "not_allowed"
+
+
+def test_a_name_with_other_groups_is_not_served_by_the_worker_that_lacks_them(
+    spawner: Spawner, authority: Authority, gateway: Gateway, alice: Account, alias: str
+) -> None:
+    """Nobody is served with a group less, or more, than the directory says."""
+    subprocess.run(["usermod", "--append", "--groups", "games", alias], check=True, capture_output=True)
+    for name in (alice.name, alias):
+        authority.allow(gateway.number, name)
+        assert gateway.channel(name).answer("HEAD")
+    assert authority.next(messages.ENDED).name == alice.name
+    assert set(proc.status(spawner.worker(alice).pid).groups) == set(os.getgrouplist(alias, alice.gid))
+
+
+# --- the end
+
+
+def test_the_end_of_the_master_is_the_end_of_all(start_spawner: StartSpawner, alice: Account) -> None:
+    spawner = start_spawner()
+    authority, gateway = spawner.authority(), spawner.gateway()
+    authority.allow(gateway.number, alice.name)
+    gateway.channel(alice.name)
+    worker = spawner.worker(alice)
+    spawner.master_goes()
+    assert spawner.process.wait(10) == 0
+    assert not worker.is_running()

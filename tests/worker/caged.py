@@ -1,38 +1,77 @@
-"""Does something in a forked child, and tells what came of it: a cage cannot be left again."""
+"""Builds a worker's cage in a forked child, with something left out or put in, and tells what comes of it."""
 
+import contextlib
 import os
 import pickle
+import traceback
 from collections.abc import Callable
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any
 
-_RESULT = 200  # the child's descriptor for its outcome: above all that it could take for inherited
+from teapot.kernel import credentials
+from teapot.worker import cage
+from tests.service.accounts import Account
+
+Step = Callable[[], Any]
+MEMORY, FILES = 1 << 30, 256
 
 
-class Outcome(NamedTuple):
-    value: object
-    error: str = ""  # the exception's type
-    text: str = ""
+def nothing() -> None:
+    pass
 
 
-def in_child(work: Callable[[], object], without_descriptors: bool = False) -> Outcome:
-    """`without_descriptors`: of those that the child has inherited, none is open but the standard ones."""
-    mine, its = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.dup2(its, _RESULT)
-        os.close(mine)
-        os.close(its)
-        if without_descriptors:
-            os.closerange(3, _RESULT)
-            os.closerange(_RESULT + 1, 65536)
+def become(account: Account) -> None:
+    credentials.become_account(account.uid, account.gid, [account.gid])
+
+
+def in_cage(
+    account: Account, area: Path, work: Callable[[int], Any], *, become: Callable[[Account], Any] = become, before: Step = nothing
+) -> Any:
+    """What `work` returns in the cage, or the CageError or CredentialsError (as its text) of a cage that was not proven.
+
+    become: how the child becomes the account; before: what happens between that and the cage.
+    """
+
+    def child() -> Any:
+        os.environ.clear()
+        become(account)
+        root = os.open(area, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        before()
         try:
-            outcome = Outcome(work())
-        except BaseException as failed:
-            outcome = Outcome(None, type(failed).__name__, str(failed).replace(f", {_RESULT}", ""))
-        os.write(_RESULT, pickle.dumps(tuple(outcome)))
+            cage.close([root], None, open_files=FILES, memory_bytes=MEMORY)
+        except cage.CageError as refused:
+            return f"CageError: {refused}"
+        return work(root)
+
+    return forked(child)
+
+
+def forked(child: Step) -> Any:
+    mine, its = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            said: tuple[bool, Any] = True, child()
+        except credentials.CredentialsError as refused:
+            said = True, f"CredentialsError: {refused}"
+        except BaseException:
+            said = False, traceback.format_exc()
+        with contextlib.suppress(OSError):
+            os.write(its, pickle.dumps(said))
         os._exit(0)
     os.close(its)
-    with os.fdopen(mine, "rb") as result:
-        said = result.read()
-    os.waitpid(child, 0)
-    return Outcome(*pickle.loads(said))
+    with os.fdopen(mine, "rb") as pipe:
+        heard = pipe.read()
+    os.waitpid(pid, 0)
+    done, value = pickle.loads(heard)
+    assert done, value
+    return value
+
+
+def errno_of(attempt: Step) -> int:
+    """0: it succeeded."""
+    try:
+        attempt()
+    except OSError as error:
+        return int(error.errno or 0)
+    return 0
