@@ -22,7 +22,7 @@ from teapot.spawner.workers import State, Worker, Workers
 
 log = logging.getLogger(__name__)
 
-MAX_WAITING = 4096  # asks of all gateways together
+MAX_WAITING = 1024  # asks of one gateway
 MAX_UNSENT = 4096  # messages to an authority that does not read; with more it is of no use
 RETRY_S = {"too_many_workers": 5, "account_stuck": 30, "directory_unavailable": 10}
 ROOM_S = 0.3  # most requests are short: so long somebody is waited for who may become idle
@@ -123,7 +123,7 @@ class Desk:
             self._refuse(ask, "not_allowed")
         elif not accounts.is_account_name(ask.account):
             self._refuse(ask, "account_refused")
-        elif len(self.waiting) >= MAX_WAITING:
+        elif sum(waiting.gateway == ask.gateway for waiting in self.waiting) >= MAX_WAITING:
             self._refuse(ask, "too_many_workers")
         else:
             self.waiting.append(ask)

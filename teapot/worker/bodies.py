@@ -1,5 +1,6 @@
 """The two directions of the pump: a body that is sent from files and generated pieces, and one that is received into an upload."""
 
+import itertools
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -30,10 +31,32 @@ class Body:
             os.close(self.descriptor)
             self.descriptor = -1
 
-    def read_all(self) -> bytes:
-        """For small bodies."""
-        with_files = (os.pread(self.descriptor, part.length, part.offset) if isinstance(part, Piece) else part for part in self.parts)
-        return b"".join(with_files)
+    def whole(self, at_most: int) -> bytes | None:
+        """All of it, and the file is closed; None: it is longer, and nothing of it is lost."""
+        if self.length is None:
+            return self._generated(at_most)
+        if self.length > at_most:
+            return None
+        try:
+            with_files = (os.pread(self.descriptor, part.length, part.offset) if isinstance(part, Piece) else part for part in self.parts)
+            content = b"".join(with_files)
+        finally:
+            self.close()
+        if len(content) != self.length:
+            raise Refusal("file_changed", "truncated while it was read")
+        return content
+
+    def _generated(self, at_most: int) -> bytes | None:
+        """Of bytes only; how many shows when they are made."""
+        begun: list[Piece | bytes] = []
+        size = 0
+        for part in self.parts:
+            begun.append(part)
+            size += len(part)
+            if size > at_most:
+                self.parts = itertools.chain(begun, self.parts)
+                return None
+        return b"".join(part for part in begun if isinstance(part, bytes))
 
 
 Ended = Callable[[int, bool, str], None]  # bytes moved, complete, detail

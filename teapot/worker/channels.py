@@ -5,7 +5,6 @@ After its deadline, or when the worker leaves, a channel takes no new request (N
 
 import contextlib
 import functools
-import itertools
 import os
 import socket
 import threading
@@ -30,7 +29,7 @@ from teapot.channel.worker_messages import (
     ToWorker,
 )
 from teapot.worker import dispatch
-from teapot.worker.bodies import Body, Piece, Receiving, Sending
+from teapot.worker.bodies import Body, Receiving, Sending
 from teapot.worker.dispatch import Office
 from teapot.worker.pump import Pump
 from teapot.worker.reading import RangeRefusal, Reply
@@ -158,7 +157,7 @@ class Channel:
         if body is None:
             self._send(Answer(request.id, reply.status, reply.fields, length=reply.length))
             self._forget(exchange)
-        elif (content := _read_small(body)) is not None:
+        elif (content := body.whole(packets.MAX_BODY_BYTES)) is not None:
             self._send(Answer(request.id, reply.status, reply.fields, length=len(content)), content)
             self._forget(exchange)
         else:
@@ -301,31 +300,6 @@ class Channel:
             packets.send(self._end, message, body)
         except (OSError, packets.PeerGone):
             self._break()
-
-
-def _read_small(body: Body) -> bytes | None:
-    """The whole of a body that fits into a packet; None: it does not, and nothing of it is lost."""
-    if body.length is None:
-        return _read_generated(body)
-    if body.length > packets.MAX_BODY_BYTES:
-        return None
-    try:
-        content = body.read_all()
-    finally:
-        body.close()
-    if len(content) != body.length:
-        raise Refusal("file_changed", "truncated while it was read")
-    return content
-
-
-def _read_generated(body: Body) -> bytes | None:
-    begun: list[Piece | bytes] = []
-    for part in body.parts:
-        begun.append(part)
-        if sum(map(len, begun)) > packets.MAX_BODY_BYTES:
-            body.parts = itertools.chain(begun, body.parts)
-            return None
-    return b"".join(part for part in begun if isinstance(part, bytes))
 
 
 def _stream(descriptor: int) -> socket.socket:

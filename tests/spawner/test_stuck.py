@@ -9,7 +9,7 @@ import pytest
 from teapot.channel import packets
 from teapot.channel import spawner_messages as messages
 from teapot.channel.spawner_messages import Form
-from teapot.spawner.desk import Desk, Peer
+from teapot.spawner.desk import ROOM_S, Desk, Peer
 from teapot.spawner.workers import State, Worker
 from tests.spawner.process import Gateway
 
@@ -66,7 +66,10 @@ def test_there_is_one_replacement_at_most(desk: Desk, born: list[str]) -> None:
 def test_stuck_workers_count_in_the_maximum(desk: Desk, born: list[str]) -> None:
     for pid, account in enumerate(("alice", "bob", "carol"), 1):
         desk.workers.add(_worker(pid, account, State.STUCK))
-    assert _ask(desk, "dave").hear().reason == "too_many_workers"
+    gateway = _ask(desk, "dave")
+    time.sleep(ROOM_S)  # for somebody to become idle
+    desk.serve_waiting(time.monotonic())
+    assert gateway.hear().reason == "too_many_workers"
     assert born == []
 
 

@@ -174,17 +174,17 @@ def test_a_worker_that_does_not_get_ready_is_not_waited_for(start_spawner: Start
 def test_without_a_descriptor_to_spare_asks_are_refused_and_the_spawner_goes_on(
     start_spawner: StartSpawner, alice: Account, bob: Account
 ) -> None:
-    spawner = start_spawner(limits={resource.RLIMIT_NOFILE: 24})
+    spawner = start_spawner(limits={resource.RLIMIT_NOFILE: 32})
     authority, gateway = spawner.authority(), spawner.gateway()
     for account in (alice, bob):
         authority.allow(gateway.number, account.name)
     served = gateway.channel(alice.name)
-    others = _use_up_descriptors(spawner, 24)
+    others = _use_up_descriptors(spawner, 32)
     assert gateway.reach(bob.name).reason == "worker_failed"
     assert gateway.reach(alice.name).reason == "worker_failed"
     for other in others:
         other.end.close()
-    until(lambda: psutil.Process(spawner.process.pid).num_fds() < 20)
+    until(lambda: psutil.Process(spawner.process.pid).num_fds() < 28)
     assert gateway.channel(bob.name).answer("HEAD")
     assert served.answer("HEAD")
 
