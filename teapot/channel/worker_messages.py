@@ -19,6 +19,8 @@ from msgspec import Struct
 CHANNEL_VERSION = 1
 MAX_UNANSWERED = 64  # requests on one channel; also bounds the descriptors in flight
 
+ALLOWED = tuple(b"OPTIONS GET HEAD PUT DELETE MKCOL MOVE COPY PROPFIND PROPPATCH LOCK UNLOCK".split())
+
 # What the token allows beyond the method itself (Request.rights).
 MAY_REPLACE = 1  # an existing target may be overwritten
 MAY_LIST = 2  # members of a collection may be told
@@ -45,6 +47,7 @@ class Request(Struct, frozen=True, array_like=True, tag=1):
     target_path: bytes = b""
     target_collection: bool = False
     target_rights: int = 0
+    principal: str = ""  # of the caller, the same for each of its requests and nobody else's: whose lock tokens may be used
 
 
 class SendBody(Struct, frozen=True, array_like=True, tag=2):
@@ -109,6 +112,7 @@ REQUEST_FIELDS = frozenset(
         "if-none-match",
         "if-range",
         "if-unmodified-since",
+        "lock-token",
         "overwrite",
         "range",
         "repr-digest",

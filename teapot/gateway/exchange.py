@@ -95,6 +95,7 @@ def _request(job: Job, conversation: Exchange, length: int | None, streamed: boo
         target.path if target else b"",
         target.collection if target else False,
         permit.target_rights,
+        permit.principal,
     )
 
 

@@ -3,12 +3,13 @@
 import html
 from urllib.parse import quote
 
+from teapot.channel.worker_messages import ALLOWED
 from teapot.gateway.authorise import Areas
 from teapot.gateway.failure import Failure
-from teapot.gateway.receive import METHODS, Received
+from teapot.gateway.receive import Received
 from teapot.gateway.reply import Done, Reply
 
-ALLOW = ",".join(METHODS).encode()
+ALLOW = b",".join(ALLOWED)
 _POLICY = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _PAGE = (
     '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Storage areas'
@@ -23,12 +24,13 @@ _COLLECTION = (
 
 def is_ours(received: Received) -> bool:
     segments = received.path.segments
-    return received.method == "OPTIONS" or not segments or segments[0] == b".well-known"
+    asked_by_nobody = received.method == "OPTIONS" and received.authorization is None
+    return asked_by_nobody or not segments or segments[0] == b".well-known"
 
 
 async def answer(received: Received, reply: Reply, areas: Areas) -> Done:
     if received.method == "OPTIONS":
-        reply.head(200, [(b"dav", b"1"), (b"allow", ALLOW), (b"ms-author-via", b"DAV")], 0)
+        reply.head(200, [(b"dav", b"1,2"), (b"allow", ALLOW), (b"ms-author-via", b"DAV")], 0)
         return await reply.end()
     if received.path.segments:
         raise Failure("not_found", "well-known")

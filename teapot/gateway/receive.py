@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from typing import NamedTuple, NewType
 
-from teapot.channel.worker_messages import REQUEST_FIELDS
+from teapot.channel.worker_messages import ALLOWED, REQUEST_FIELDS
 from teapot.gateway.failure import Failure
 from teapot.gateway.http_server import HttpRequest
 from teapot.gateway.paths import Hosts, UrlPath, parse
 
 UnverifiedToken = NewType("UnverifiedToken", str)  # "": none was sent
 
-METHODS = ("OPTIONS", "HEAD", "GET", "PUT", "DELETE", "MKCOL", "MOVE", "COPY", "PROPFIND")
+METHODS = tuple(method.decode() for method in ALLOWED)
 MAX_TOKEN_BYTES = 24 * 1024
 MAX_HEADER_BYTES = 64 * 1024  # all fields together; one of them may have 32 KiB (http_server.py)
 # Fields that are lists: several lines of them are one list (RFC 9110, section 5.3). Of all others that we read there is one line at most.

@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 
 from teapot.channel.problems import PROBLEMS
+from teapot.channel.worker_messages import ALLOWED
 from teapot.gateway.failure import Failure
 
 Fields = list[tuple[bytes, bytes]]
@@ -111,7 +112,7 @@ class Reply:
         if challenge := _challenge(failure.code):
             fields.append((b"www-authenticate", challenge.encode()))
         if failure.code == "method_not_allowed":
-            fields.append((b"allow", b"OPTIONS,GET,HEAD,PUT,DELETE,MKCOL,MOVE,COPY,PROPFIND"))
+            fields.append((b"allow", b",".join(ALLOWED)))
         self.head(problem.status, fields, len(body), b"" if self._request.method == "HEAD" else body)
         return await self.end()
 

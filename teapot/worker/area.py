@@ -99,6 +99,10 @@ class Area:
         _check(path)
         if not path:
             raise Refusal("area_root_fixed")
+        self.may_annotate()
+
+    def may_annotate(self) -> None:
+        """Properties and locks, which the root may have too."""
         if self.settings.read_only:
             raise Refusal("read_only")
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from teapot.kernel import file_calls
-from teapot.worker import checksum
+from teapot.worker import annotations, checksum
 from teapot.worker.area import is_collection, is_file
 from teapot.worker.ends import End, Manner, inspect_target, lies_in, refuse_overlap
 from teapot.worker.journal import Journal
@@ -151,6 +151,7 @@ def _copy_collection(source: End, target: End, status: os.stat_result, descripto
     with target.area.target(target.path) as prospect, prospect.place(umask, durable) as place:
         if not make_directory(place, umask):
             raise Refusal("busy", "somebody else has made the target meanwhile")
+        _annotate(place, annotations.read(descriptor).unlocked())
         try:
             if job.deep:
                 _copy_members(source, target, job, ())
@@ -187,16 +188,27 @@ def _copy_member(source: End, target: End, job: Job, above: tuple[os.stat_result
             _copy_file(descriptor, target, job)
         elif job.complete and not is_collection(status):
             raise Refusal("not_a_file")
-    if is_collection(status) and not any(os.path.samestat(status, one) for one in above) and _make_member(status, target):
+        properties = annotations.read(descriptor).unlocked()
+    if is_collection(status) and not any(os.path.samestat(status, one) for one in above) and _make_member(status, target, properties):
         _copy_members(source, target, job, above)
 
 
-def _make_member(source: os.stat_result, target: End) -> bool:
+def _make_member(source: os.stat_result, target: End, properties: annotations.Annotations) -> bool:
     """False: a link has led to what holds the target, and the copy would never end."""
     with target.area.target(target.path) as prospect:
         if lies_in(prospect.directory, source):
             return False
-        return make_directory(Place(prospect.directory, prospect.name), target.area.umask)
+        place = Place(prospect.directory, prospect.name)
+        made = make_directory(place, target.area.umask)
+        _annotate(place, properties)
+        return made
+
+
+def _annotate(place: Place, properties: annotations.Annotations) -> None:
+    """A new collection, with the dead properties of the one that is copied; its locks stay where they are (RFC 4918, section 7.6)."""
+    if properties != annotations.NOTHING:
+        with contextlib.suppress(Refusal):
+            annotations.write(annotations.below_descriptor(place.directory, place.name), properties)
 
 
 def _below(end: End, name: bytes) -> End:

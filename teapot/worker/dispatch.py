@@ -1,21 +1,25 @@
 """Which method does what, on which file layer function; the answer is a Reply, or an Upload that waits for its body."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from teapot.channel.worker_messages import FILES_TOO, MAY_LIST, MAY_REPLACE, Request
+from teapot.channel.worker_messages import ALLOWED, FILES_TOO, MAY_LIST, MAY_REPLACE, Request
 from teapot.configuration import Worker as Settings
-from teapot.worker import conditions, digests, namespace, propfind, propfind_request, reading
+from teapot.worker import digests, engine, locks, namespace, propfind, propfind_request, reading
 from teapot.worker.area import Area
 from teapot.worker.bodies import Body
-from teapot.worker.conditions import Verdict
 from teapot.worker.ends import End
 from teapot.worker.entity import etag
 from teapot.worker.journal import Journal
+from teapot.worker.preconditions import Preconditions
 from teapot.worker.reading import Reply
 from teapot.worker.refusal import Refusal
-from teapot.worker.upload import Stored, Terms, Upload
+from teapot.worker.upload import Precondition, Stored, Terms, Upload
+from teapot.worker.xml_screen import BadXml
 
+CLASS_1, CLASS_2 = b"1", b"1,2"
+_WHY_CLASS_1 = b"WebDAV class 1: this storage is read-only, or keeps no extended attributes for locks and properties.\n"
 _FORM_BODY = b"multipart/form-data"
 
 
@@ -54,7 +58,7 @@ def begin_upload(office: Office, request: Request) -> Upload:
     if request.collection:
         raise Refusal("is_collection", "the URL of a file does not end in a slash")
     expected = _digests_sent(request)
-    upload = Upload(area, request.path, _terms(office, request), office.journal, request.length)
+    upload = Upload(area, request.path, _terms(office, request, _preconditions(office, request).writes), office.journal, request.length)
     if "md5" in expected:
         upload.want_md5()
     return upload
@@ -80,28 +84,23 @@ def _digests_sent(request: Request) -> dict[str, bytes]:
         raise Refusal("bad_header", str(wrong)) from wrong
 
 
-def _terms(office: Office, request: Request, rights: int | None = None) -> Terms:
+def _terms(office: Office, request: Request, precondition: Precondition, rights: int | None = None) -> Terms:
     may_replace = bool((request.rights if rights is None else rights) & MAY_REPLACE)
-    return Terms(may_replace, lambda status: _hold(request, status), office.settings.durability == "data")
+    return Terms(may_replace, precondition, office.settings.durability == "data")
 
 
-def _hold(request: Request, status: object) -> None:
-    """The request's conditions on what stands at its path."""
-    tag, modified = (etag(status), status.st_mtime) if status is not None else (None, 0.0)  # type: ignore[arg-type, attr-defined]
-    try:
-        verdict = conditions.judge(request.fields, tag, modified, reading=False)
-    except conditions.BadCondition as wrong:
-        raise Refusal("bad_header", str(wrong)) from wrong
-    if verdict is not Verdict.PROCEED:
-        raise Refusal("precondition_failed")
+def _preconditions(office: Office, request: Request) -> Preconditions:
+    return Preconditions(office.areas, request, office.area(request.area))
 
 
 # --- the methods
 
 
 def _get(office: Office, request: Request, body: bytes) -> Reply:
+    area = office.area(request.area)
+    _hold_if(office, request, area)
     return reading.get(
-        office.area(request.area),
+        area,
         request.path,
         request.collection,
         request.fields,
@@ -124,7 +123,7 @@ def _delete(office: Office, request: Request, body: bytes) -> Reply:
     area = office.area(request.area)
     if request.fields.get("depth", b"infinity").lower() != b"infinity":
         raise Refusal("bad_header", "DELETE has Depth infinity")
-    namespace.delete(area, request.path, _terms(office, request))
+    namespace.delete(area, request.path, _terms(office, request, _preconditions(office, request).goes))
     return Reply(204, [])
 
 
@@ -132,14 +131,16 @@ def _mkcol(office: Office, request: Request, body: bytes) -> Reply:
     if body:
         raise Refusal("content_not_accepted")
     area = office.area(request.area)
-    namespace.make_collection(area, request.path)
+    namespace.make_collection(area, request.path, _preconditions(office, request).writes)
     return Reply(201, [])
 
 
 def _move(office: Office, request: Request, body: bytes) -> Reply:
     source, target = _ends(office, request)
-    terms = _terms(office, request, request.target_rights)
+    preconditions = _preconditions(office, request)
+    terms = _terms(office, request, preconditions.moves(target.area), request.target_rights)
     namespace.move(source, target, overwrite=_overwrite(request), terms=terms, journal=office.journal)
+    locks.settle(target.area, target.path, preconditions.target_locks, preconditions.released)
     return Reply(201, [])
 
 
@@ -148,7 +149,7 @@ def _copy(office: Office, request: Request, body: bytes) -> Reply:
     depth = request.fields.get("depth", b"infinity").lower()
     if depth not in (b"0", b"infinity"):
         raise Refusal("bad_header", "COPY has Depth 0 or infinity")
-    terms = _terms(office, request, request.target_rights)
+    terms = _terms(office, request, _preconditions(office, request).copies(target.area), request.target_rights)
     created = namespace.copy(source, target, overwrite=_overwrite(request), deep=depth == b"infinity", terms=terms, journal=office.journal)
     return Reply(201 if created else 204, [])
 
@@ -172,18 +173,59 @@ def _propfind(office: Office, request: Request, body: bytes) -> Reply:
         raise Refusal("bad_header", "Depth is 0 or 1")
     try:
         wanted = propfind_request.read(body)
-    except propfind_request.BadXml as wrong:
+    except BadXml as wrong:
         raise Refusal("bad_xml", str(wrong)) from wrong
-    rights = request.rights
+    rights, area = request.rights, office.area(request.area)
+    _hold_if(office, request, area)
     pieces = propfind.answer(
-        office.area(request.area),
+        area,
         request.path,
         depth == b"1",
         wanted,
         may_list=bool(rights & MAY_LIST),
         files_too=bool(rights & FILES_TOO),
     )
-    return Reply(207, [(b"content-type", b"application/xml; charset=utf-8"), (b"dav", b"1")], Body(iter(pieces), None))
+    fields: reading.Fields = [(b"content-type", b"application/xml; charset=utf-8"), (b"dav", _class_of(area, request.path))]
+    return Reply(207, fields, Body(iter(pieces), None))
+
+
+def _hold_if(office: Office, request: Request, area: Area) -> None:
+    """The If header of what only reads."""
+    if "if" not in request.fields:
+        return
+    try:
+        tag = etag(area.status(request.path))
+    except Refusal:
+        tag = None
+    _preconditions(office, request).hold_if(tag)
+
+
+def _lock(office: Office, request: Request, body: bytes) -> Reply:
+    return engine.lock(office.area(request.area), request, body, _preconditions(office, request), office.journal)
+
+
+def _unlock(office: Office, request: Request, body: bytes) -> Reply:
+    return engine.unlock(office.area(request.area), request, body, _preconditions(office, request))
+
+
+def _proppatch(office: Office, request: Request, body: bytes) -> Reply:
+    return engine.change_properties(office.area(request.area), request, body, _preconditions(office, request))
+
+
+def _options(office: Office, request: Request, body: bytes) -> Reply:
+    """What this very storage can do; a caller without a token is told by the gateway what Teapot can."""
+    dav = _class_of(office.area(request.area), request.path)
+    fields: reading.Fields = [(b"dav", dav), (b"allow", b",".join(ALLOWED)), (b"ms-author-via", b"DAV")]
+    return Reply(200, fields, None if dav == CLASS_2 else Body(iter([_WHY_CLASS_1]), len(_WHY_CLASS_1)))
+
+
+def _class_of(area: Area, path: bytes) -> bytes:
+    """Locks and properties need a file system that keeps extended attributes, and an area that is not read-only."""
+    try:
+        with area.opened(path, os.O_PATH) as descriptor:
+            return CLASS_2 if locks.storable(area, descriptor) else CLASS_1
+    except Refusal:
+        return CLASS_2
 
 
 _METHODS: dict[str, Callable[[Office, Request, bytes], Reply]] = {
@@ -195,4 +237,8 @@ _METHODS: dict[str, Callable[[Office, Request, bytes], Reply]] = {
     "MOVE": _move,
     "COPY": _copy,
     "PROPFIND": _propfind,
+    "LOCK": _lock,
+    "UNLOCK": _unlock,
+    "PROPPATCH": _proppatch,
+    "OPTIONS": _options,
 }

@@ -16,7 +16,7 @@ from teapot.worker.journal import Journal
 from teapot.worker.place import Place, Target, locked, make_directory, sync
 from teapot.worker.refusal import Refusal, refusing
 from teapot.worker.removal import remove_tree
-from teapot.worker.upload import Terms
+from teapot.worker.upload import Precondition, Terms
 
 __all__ = ("End", "copy", "delete", "make_collection", "move")
 
@@ -28,12 +28,14 @@ class _NotByRename(Exception):
     """The target is on another file system, or can only be written in place."""
 
 
-def make_collection(area: Area, path: bytes) -> None:
+def make_collection(area: Area, path: bytes, precondition: Precondition = lambda status: None) -> None:
     """Its parent must exist, whatever the area says of uploads (RFC 4918, section 9.3.1)."""
     if not path:
         raise Refusal("already_exists")
     try:
-        with area.place(path) as place:
+        with area.place(path) as place, locked(place.directory):
+            if (status := place.status()) is None:
+                precondition(status)
             made = make_directory(place, area.umask)
     except Refusal as refusal:
         raise Refusal(_NO_PARENT.get(refusal.problem, refusal.problem), refusal.detail) from refusal

@@ -9,12 +9,16 @@ from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
+from teapot.worker import annotations, locks
+from teapot.worker.annotations import Annotations
 from teapot.worker.area import Area, is_collection, is_file
 from teapot.worker.content_types import content_type
 from teapot.worker.entity import etag
 from teapot.worker.hrefs import PLAIN, escaped, href
 from teapot.worker.http_dates import http_date, iso_date
 from teapot.worker.journal import is_hidden
+from teapot.worker.lock_properties import SUPPORTED_LOCK, discovery, element
+from teapot.worker.locks import Held
 from teapot.worker.propfind_request import Property, Wanted
 from teapot.worker.refusal import Refusal
 
@@ -77,6 +81,56 @@ _PLAIN_FILE = {
 }
 
 
+class Kept(NamedTuple):
+    """What is told of a resource's annotations: dead properties as elements, the content of lockdiscovery, and of supportedlock."""
+
+    properties: dict[Property, str]
+    discovery: str
+    supported: str  # "": this storage keeps no locks
+
+
+class Annotated:
+    """Looks annotations up, where the request asks for some."""
+
+    def __init__(self, area: Area, path: bytes, descriptor: int, wanted: Wanted) -> None:
+        self._area, self._path, self._descriptor = area, path, descriptor
+        asked = wanted.properties
+        self.looked_for = asked is None or any(one.namespace != "DAV:" or one.name == "lockdiscovery" for one in asked)
+        self._supported = SUPPORTED_LOCK if locks.storable(area, descriptor) else ""
+        self._above = list(locks.above(area, path)) if self.looked_for else []
+        here = annotations.read(annotations.below_descriptor(descriptor)) if self.looked_for else annotations.NOTHING
+        self._here = [Held(path, lock) for lock in here.locks]
+        self.itself = self._kept(here, [*self._here, *self._above])
+        self._of_plain_members = self.itself._replace(properties={}, discovery=discovery(area, self._reaching_down()))
+        self.plain = self._of_plain_members._replace(discovery=self._of_plain_members.discovery.replace("%", "%%"))
+
+    def _reaching_down(self) -> list[Held]:
+        return [*(held for held in self._here if held.lock.deep), *self._above]
+
+    def member(self, name: bytes, link: bool) -> Kept | None:
+        """None: as all members that have nothing of their own."""
+        if not self.looked_for:
+            return None
+        path = self._path + b"/" + name if self._path else name
+        found = locks.kept(self._area, path) if link else annotations.read(annotations.below_descriptor(self._descriptor, name))
+        if found == annotations.NOTHING:
+            return None
+        return self._kept(found, [*(Held(path, lock) for lock in found.locks), *self._reaching_down()])
+
+    def or_nothing(self, kept: Kept | None) -> Kept:
+        return kept or self._of_plain_members
+
+    def _kept(self, found: Annotations, held: list[Held]) -> Kept:
+        elements = {_property(name): element(value) for name, value in found.properties}
+        proper = {name: text for name, text in elements.items() if text is not None}
+        return Kept(proper, discovery(self._area, held), self._supported)
+
+
+def _property(clark: str) -> Property:
+    namespace, _, name = clark.removeprefix("{").rpartition("}")
+    return Property(namespace, name)
+
+
 def answer(area: Area, path: bytes, deep: bool, wanted: Wanted, *, may_list: bool, files_too: bool) -> Iterator[bytes]:
     """The pieces of the multistatus; refusals are raised before the first piece."""
     descriptor = area.open(path, os.O_PATH)
@@ -101,12 +155,13 @@ def _pieces(area: Area, path: bytes, itself: Resource, listed: bool, wanted: Wan
     try:
         collection = is_collection(itself.status)
         here = escape(href(area.settings.path, path, collection))
-        piece = [_HEAD, _response(here, itself, wanted)]
-        plain_file = _assembled("%(href)s", _PLAIN_FILE.keys(), _PLAIN_FILE.get, wanted, literal=lambda text: text.replace("%", "%%"))
+        annotated = Annotated(area, path, descriptor, wanted)
+        piece = [_HEAD, _response(here, itself, wanted, annotated.itself)]
+        plain_file = _assembled("%(href)s", _PLAIN_FILE.keys(), _PLAIN_FILE.get, wanted, annotated.plain, literal=_percent_escaped)
         if listed:
             with os.scandir(descriptor) as members:
                 for member in members:
-                    piece.append(_member(area, path, here, member, wanted, plain_file))
+                    piece.append(_member(area, path, here, member, wanted, plain_file, annotated))
                     if len(piece) >= _MEMBERS_A_PIECE:
                         yield "".join(piece).encode()
                         piece = []
@@ -116,7 +171,7 @@ def _pieces(area: Area, path: bytes, itself: Resource, listed: bool, wanted: Wan
         os.close(descriptor)
 
 
-def _member(area: Area, path: bytes, here: str, member: os.DirEntry[str], wanted: Wanted, plain_file: str) -> str:
+def _member(area: Area, path: bytes, here: str, member: os.DirEntry[str], wanted: Wanted, plain_file: str, annotated: Annotated) -> str:
     """Files and collections; a symbolic link as what it points to, if that is inside the area."""
     name = os.fsencode(member.name)
     if is_hidden(name):
@@ -127,11 +182,11 @@ def _member(area: Area, path: bytes, here: str, member: os.DirEntry[str], wanted
         return ""
     if not (is_file(status) or is_collection(status)):
         return ""
-    if is_collection(status):
-        return _response(here + escape(escaped(name)) + "/", Resource(name, status, None), wanted)
-    if PLAIN(name):
+    kept = annotated.member(name, member.is_symlink())
+    if kept is None and is_file(status) and PLAIN(name):
         return plain_file % _values(here, member.name, name, status)
-    return _response(here + escape(escaped(name)), Resource(name, status, None), wanted)
+    slash = "/" if is_collection(status) else ""
+    return _response(here + escape(escaped(name)) + slash, Resource(name, status, None), wanted, annotated.or_nothing(kept))
 
 
 def _values(here: str, name: str, raw: bytes, status: os.stat_result) -> dict[str, str | int]:
@@ -147,9 +202,13 @@ def _values(here: str, name: str, raw: bytes, status: os.stat_result) -> dict[st
     }
 
 
-def _response(link: str, resource: Resource, wanted: Wanted) -> str:
+def _percent_escaped(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _response(link: str, resource: Resource, wanted: Wanted, kept: Kept) -> str:
     known = _COLLECTION if is_collection(resource.status) else _FILE
-    return _assembled(link, known.keys(), lambda name: known[name](resource), wanted)
+    return _assembled(link, known.keys(), lambda name: known[name](resource), wanted, kept)
 
 
 def _assembled(
@@ -157,16 +216,19 @@ def _assembled(
     known: Collection[str],
     value: Callable[[str], str | None],
     wanted: Wanted,
+    kept: Kept,
     literal: Callable[[str], str] = lambda text: text,
 ) -> str:
     """`value` of a known name; `literal` what is done to the names that the client sent."""
     missing: list[str] = []
     if wanted.names_only:
-        found = [f"<D:{name}/>" for name in known]
+        found = [f"<D:{name}/>" for name in (*known, *(("lockdiscovery", "supportedlock") if kept.supported else ()))]
+        found += [_empty(name) for name in kept.properties]
     elif wanted.properties is None:
         found = [_element(name, value(name)) for name in known]
+        found += [_element("lockdiscovery", kept.discovery or None), *kept.properties.values()]
     else:
-        found, missing = _asked(wanted.properties, known, value)
+        found, missing = _asked(wanted.properties, known, value, kept)
     parts = ["<D:response><D:href>", link, "</D:href>"]
     if found or not missing:
         parts += ["<D:propstat><D:prop>", *found, "</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>"]
@@ -175,12 +237,17 @@ def _assembled(
     return "".join((*parts, "</D:response>\n"))
 
 
-def _asked(properties: tuple[Property, ...], known: Collection[str], value_of: Callable[[str], str | None]) -> tuple[list[str], list[str]]:
+def _asked(
+    properties: tuple[Property, ...], known: Collection[str], value_of: Callable[[str], str | None], kept: Kept
+) -> tuple[list[str], list[str]]:
     found, missing = [], []
+    locking = {"lockdiscovery": kept.discovery, "supportedlock": kept.supported} if kept.supported else {}
     for asked in properties:
-        value = value_of(asked.name) if asked.namespace == "DAV:" and asked.name in known else None
+        value = (value_of(asked.name) if asked.name in known else locking.get(asked.name)) if asked.namespace == "DAV:" else None
         if value is not None:
             found.append(_element(asked.name, value))
+        elif asked in kept.properties:
+            found.append(kept.properties[asked])
         elif asked == Property("DAV:", "resourcetype"):
             found.append("<D:resourcetype/>")
         else:

@@ -3,13 +3,12 @@
 from typing import NamedTuple
 from xml.parsers import expat
 
+from teapot.worker import xml_screen
+from teapot.worker.xml_screen import BadXml
+
 MAX_BODY_BYTES = 64 * 1024
 _MAX_NAMES, _MAX_DEPTH = 256, 8
 _SEPARATOR = "\n"  # cannot be in a namespace that expat hands out
-
-
-class BadXml(Exception):
-    pass
 
 
 class Property(NamedTuple):
@@ -39,13 +38,10 @@ class _Reader:
         parser = self._parser = expat.ParserCreate(namespace_separator=_SEPARATOR)
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
-        parser.StartDoctypeDeclHandler = self._refuse_doctype
+        parser.StartDoctypeDeclHandler = xml_screen.refuse_doctype
 
     def read(self, body: bytes) -> None:
-        try:
-            self._parser.Parse(body, True)
-        except expat.ExpatError as wrong:
-            raise BadXml(str(wrong)) from wrong
+        xml_screen.parse(self._parser, body)
 
     def wanted(self) -> Wanted:
         if len(self._kinds) != 1:
@@ -68,6 +64,3 @@ class _Reader:
 
     def _end(self, tag: str) -> None:
         self._path.pop()
-
-    def _refuse_doctype(self, *anything: object) -> None:
-        raise BadXml("a document type is not accepted")

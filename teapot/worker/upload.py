@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from teapot.kernel import file_calls
-from teapot.worker import checksum, replace
+from teapot.worker import annotations, checksum, replace
 from teapot.worker.area import Area
 from teapot.worker.journal import Journal
 from teapot.worker.place import Place, locked, sync
@@ -184,6 +184,9 @@ class Upload:
 
     def _attach(self) -> None:
         for name, value in self.attributes.items():
+            if name == annotations.ATTRIBUTE:
+                annotations.merge(self.descriptor, value)
+                continue
             with contextlib.suppress(OSError):
                 os.setxattr(self.descriptor, name, value)
         if self._area.settings.checksums:

@@ -1,0 +1,124 @@
+"""All that a request's header lines say about what must be true before anything is changed: If-Match and its kin, If, and lock tokens."""
+
+import os
+from collections.abc import Mapping
+
+from teapot.channel.worker_messages import Request
+from teapot.worker import conditions, if_header, locks
+from teapot.worker.annotations import Lock
+from teapot.worker.area import Area, is_collection
+from teapot.worker.conditions import Verdict
+from teapot.worker.entity import etag
+from teapot.worker.if_header import Found
+from teapot.worker.locks import Held
+from teapot.worker.refusal import Refusal
+from teapot.worker.upload import Precondition
+
+
+class Preconditions:
+    """Of one request. Judged before its body is taken, and again under the lock of the directory that changes."""
+
+    def __init__(self, areas: Mapping[str, Area | Refusal], request: Request, area: Area) -> None:
+        self._areas, self._request, self._area = areas, request, area
+        try:
+            self._lists = if_header.read(request.fields["if"]) if "if" in request.fields else ()
+        except if_header.BadIf as wrong:
+            raise Refusal("bad_header", f"If: {wrong}") from wrong
+        self.bearer = locks.Bearer(request.principal, if_header.tokens(self._lists))
+        self._below: dict[tuple[str, bytes], list[Held]] = {}
+        self.target_locks: tuple[Lock, ...] = ()  # after moves(): what a MOVE must keep at the target,
+        self.released: list[bytes] = []  # and what it must not take along, relative to the source
+
+    def hold(self, status: os.stat_result | None) -> None:
+        """Without regard to locks that nobody has asked about: for what only reads."""
+        tag, modified = (etag(status), status.st_mtime) if status is not None else (None, 0.0)
+        try:
+            verdict = conditions.judge(self._request.fields, tag, modified, reading=False)
+        except conditions.BadCondition as wrong:
+            raise Refusal("bad_header", str(wrong)) from wrong
+        if verdict is not Verdict.PROCEED:
+            raise Refusal("precondition_failed")
+        self.hold_if(tag)
+
+    def hold_if(self, tag: bytes | None) -> None:
+        """The If header alone; `tag` of what stands at the request's path."""
+        if self._lists and not if_header.holds(self._lists, lambda resource: self._found(resource, tag)):
+            raise Refusal("precondition_failed", "If")
+
+    def writes(self, status: os.stat_result | None) -> None:
+        """It is replaced, changed or made."""
+        self.hold(status)
+        locks.may_write(self._area, self._request.path, self.bearer, exists=status is not None)
+
+    def goes(self, status: os.stat_result | None) -> None:
+        """It is removed, with its members."""
+        self.hold(status)
+        path = self._request.path
+        locks.may_write(self._area, path, self.bearer, exists=True, members=self._members(self._area, path, status))
+
+    def copies(self, target: Area) -> Precondition:
+        """What the request is about is read, and the target replaced or made."""
+
+        def judge(status: os.stat_result | None) -> None:
+            self.hold(status)
+            self._may_take(target)
+
+        return judge
+
+    def moves(self, target: Area) -> Precondition:
+        def judge(status: os.stat_result | None) -> None:
+            self.goes(status)
+            self._may_take(target)
+            path = self._request.path
+            moved = (*locks.on(self._area, path), *self._members(self._area, path, status))
+            self.released = sorted({held.path[len(path) + 1 :] for held in moved})
+            self.target_locks = locks.kept(target, self._request.target_path).locks
+
+        return judge
+
+    def _may_take(self, target: Area) -> None:
+        path = self._request.target_path
+        status = _status(target, path)
+        replaced = self._members(target, path, status) if status is not None and is_collection(status) else None
+        locks.may_write(target, path, self.bearer, exists=status is not None, members=replaced)
+
+    def _members(self, area: Area, path: bytes, status: os.stat_result | None) -> list[Held]:
+        """Locks below a collection. Looked for once in a request: the directory's lock does not reach down there anyway."""
+        if status is None or not is_collection(status):
+            return []
+        if (area.name, path) not in self._below:
+            self._below[area.name, path] = list(locks.below(area, path))
+        return self._below[area.name, path]
+
+    def _found(self, resource: bytes | None, tag: bytes | None) -> Found:
+        area, path = self._area, self._request.path
+        if resource is not None:
+            place = self._locate(resource)
+            if place is None:
+                return Found(None, frozenset())
+            area, path = place
+            if (area, path) != (self._area, self._request.path):
+                status = _status(area, path)
+                tag = etag(status) if status is not None else None
+        return Found(tag, frozenset(held.lock.token for held in locks.covering(area, path)))
+
+    def _locate(self, resource: bytes) -> tuple[Area, bytes] | None:
+        """The storage area with the longest path that holds it, as the gateway finds it."""
+        segments = if_header.path_of(resource)
+        if segments is None:
+            return None
+        best: tuple[int, Area] | None = None
+        for area in self._areas.values():
+            if isinstance(area, Refusal):
+                continue
+            base = tuple(piece.encode() for piece in area.settings.path.split("/") if piece)
+            if segments[: len(base)] == base and (best is None or len(base) > best[0]):
+                best = len(base), area
+        return (best[1], b"/".join(segments[best[0] :])) if best else None
+
+
+def _status(area: Area, path: bytes) -> os.stat_result | None:
+    try:
+        return area.status(path)
+    except Refusal:
+        return None

@@ -1,0 +1,50 @@
+"""What no XML of a request may be, looked at before anything is built from it: no document type, no depth, no crowd. Pure."""
+
+from xml.parsers import expat
+
+_MOST_ELEMENTS, _MOST_DEPTH, _MOST_ATTRIBUTES, _MOST_NAMESPACES = 2000, 32, 32, 300
+
+
+class BadXml(Exception):
+    """400."""
+
+
+def parse(parser: "expat.XMLParserType", body: bytes) -> None:
+    """BadXml for whatever is wrong with it, encodings that nobody knows included."""
+    try:
+        parser.Parse(body, True)
+    except (expat.ExpatError, LookupError, ValueError) as wrong:
+        raise BadXml(str(wrong)) from wrong
+
+
+def refuse_doctype(*anything: object) -> None:
+    raise BadXml("a document type is not accepted")
+
+
+def screen(body: bytes) -> None:
+    parser = expat.ParserCreate(namespace_separator="\n")
+    crowd = _Crowd()
+    parser.StartDoctypeDeclHandler = refuse_doctype
+    parser.StartNamespaceDeclHandler = crowd.namespace
+    parser.StartElementHandler = crowd.start
+    parser.EndElementHandler = crowd.end
+    parse(parser, body)
+
+
+class _Crowd:
+    def __init__(self) -> None:
+        self.elements, self.depth, self.namespaces = 0, 0, 0
+
+    def namespace(self, prefix: str | None, uri: str) -> None:
+        self.namespaces += 1
+        if self.namespaces > _MOST_NAMESPACES:
+            raise BadXml("too many namespaces")
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self.elements += 1
+        self.depth += 1
+        if self.elements > _MOST_ELEMENTS or self.depth > _MOST_DEPTH or len(attributes) > _MOST_ATTRIBUTES:
+            raise BadXml("too many elements or attributes, or too deep")
+
+    def end(self, tag: str) -> None:
+        self.depth -= 1
