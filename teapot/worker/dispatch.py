@@ -141,7 +141,7 @@ def _move(office: Office, request: Request, body: bytes) -> Reply:
     terms = _terms(office, request, preconditions.moves(target.area), request.target_rights)
     namespace.move(source, target, overwrite=_overwrite(request), terms=terms, journal=office.journal)
     locks.settle(target.area, target.path, preconditions.target_locks, preconditions.released)
-    return Reply(201, [])
+    return Reply(204 if preconditions.replaces_collection else 201, [])  # of files: data-lake clients take nothing but 201
 
 
 def _copy(office: Office, request: Request, body: bytes) -> Reply:

@@ -26,6 +26,7 @@ class Preconditions:
             raise Refusal("bad_header", f"If: {wrong}") from wrong
         self.bearer = locks.Bearer(request.principal, if_header.tokens(self._lists))
         self._below: dict[tuple[str, bytes], list[Held]] = {}
+        self.replaces_collection = False  # at the target of a COPY or MOVE
         self.target_locks: tuple[Lock, ...] = ()  # after moves(): what a MOVE must keep at the target,
         self.released: list[bytes] = []  # and what it must not take along, relative to the source
 
@@ -79,7 +80,8 @@ class Preconditions:
     def _may_take(self, target: Area) -> None:
         path = self._request.target_path
         status = _status(target, path)
-        replaced = self._members(target, path, status) if status is not None and is_collection(status) else None
+        self.replaces_collection = status is not None and is_collection(status)
+        replaced = self._members(target, path, status) if self.replaces_collection else None
         locks.may_write(target, path, self.bearer, exists=status is not None, members=replaced)
 
     def _members(self, area: Area, path: bytes, status: os.stat_result | None) -> list[Held]:
