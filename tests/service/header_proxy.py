@@ -1,8 +1,10 @@
-"""A loopback proxy for clients that cannot send a token: adds Authorization to every request, and puts our name for the service's into
-Destination. Everything else goes through as it is, byte by byte."""
+"""A loopback proxy for clients that cannot send a token: adds Authorization to every request, and puts the service's name into Destination.
 
+Everything else goes through as it is, byte by byte.
+"""
+
+import asyncio
 import contextlib
-import socket
 import ssl
 import threading
 
@@ -10,42 +12,65 @@ _PIECE = 65536
 
 
 class HeaderProxy:
+    """Runs in a thread of its own, in one loop: a TLS connection must not be read and written by two threads at once."""
+
     def __init__(self, context: ssl.SSLContext, port: int, token: str) -> None:
         self._context, self._service, self._token = context, port, token
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listening.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        listening = asyncio.run_coroutine_threadsafe(asyncio.start_server(self._serve, "127.0.0.1"), self._loop).result(10)
+        self.port = int(listening.sockets[0].getsockname()[1])
 
     def url(self, path: str) -> str:
         return f"http://localhost:{self.port}{path}"
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
+        asyncio.run_coroutine_threadsafe(_end_all(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
+    async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        service, to_service = await asyncio.open_connection("localhost", self._service, ssl=self._context)
+        ways = [asyncio.create_task(self._requests(client, to_service)), asyncio.create_task(_answers(service, to_client))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            to_client.close()
+            to_service.close()
+
+    async def _requests(self, client: asyncio.StreamReader, to_service: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
-                client, _ = self._listening.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        plain = socket.create_connection(("localhost", self._service))
-        with contextlib.suppress(OSError), client, self._context.wrap_socket(plain, server_hostname="localhost") as service:
-            back = threading.Thread(target=_copy, args=(service, client), daemon=True)
-            back.start()
-            with contextlib.suppress(OSError), client.makefile("rb") as requests:
-                while head := b"".join(iter(requests.readline, b"\r\n")):
-                    service.sendall(self._changed(head))
-                    _copy_bytes(requests, service, _length(head))
-            with contextlib.suppress(OSError):
-                service.unwrap()
-            back.join(5)
+                head = await client.readuntil(b"\r\n\r\n")
+                to_service.write(self._changed(head))
+                left = _length(head)
+                while left and (data := await client.read(min(_PIECE, left))):
+                    to_service.write(data)
+                    await to_service.drain()
+                    left -= len(data)
 
     def _changed(self, head: bytes) -> bytes:
         head = head.replace(b"Destination: " + self.url("").encode(), b"Destination: https://localhost:%d" % self._service)
-        return head + f"Authorization: Bearer {self._token}\r\n\r\n".encode()
+        return head[:-2] + f"Authorization: Bearer {self._token}\r\n\r\n".encode()
+
+
+async def _answers(service: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await service.read(_PIECE):
+            to_client.write(data)
+            await to_client.drain()
+
+
+async def _end_all() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 def _length(head: bytes) -> int:
@@ -53,17 +78,3 @@ def _length(head: bytes) -> int:
         if line.startswith(b"content-length:"):
             return int(line.partition(b":")[2])
     return 0
-
-
-def _copy_bytes(source, target: socket.socket, length: int) -> None:  # type: ignore[no-untyped-def]
-    while length and (data := source.read1(min(_PIECE, length))):
-        target.sendall(data)
-        length -= len(data)
-
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(_PIECE):
-            target.sendall(data)
-    with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_RDWR)
