@@ -38,7 +38,6 @@ class _Reader:
         parser = self._parser = expat.ParserCreate(namespace_separator=_SEPARATOR)
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
-        parser.StartDoctypeDeclHandler = xml_screen.refuse_doctype
 
     def read(self, body: bytes) -> None:
         xml_screen.parse(self._parser, body)

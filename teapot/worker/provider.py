@@ -52,7 +52,7 @@ class Provider(DAVProvider):  # type: ignore[misc]
     def change(self, name: str, element: bytes | None, *, trial: bool) -> None:
         """`element` None: it is removed; that it is not there is no error. DAVError when it cannot be kept."""
         if name.startswith("{DAV:}"):
-            raise DAVError(_FORBIDDEN)
+            raise DAVError(_FORBIDDEN, "a property of the server's")
         kept = self._tried if trial else self._properties
         if kept is None:
             kept = dict(locks.kept(self.area, self.request.path).properties)
@@ -61,7 +61,7 @@ class Provider(DAVProvider):  # type: ignore[misc]
         else:
             kept[name] = element
         if not annotations.properties_fit(Annotations((), tuple(kept.items()))):
-            raise DAVError(_FULL)
+            raise DAVError(_FULL, "no room for more properties of this resource; the storage is not full")
         if trial:
             self._tried = kept
         else:

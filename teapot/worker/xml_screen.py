@@ -4,27 +4,36 @@ from xml.parsers import expat
 
 _MOST_ELEMENTS, _MOST_DEPTH, _MOST_ATTRIBUTES, _MOST_NAMESPACES = 2000, 32, 32, 300
 
+_ENCODINGS = ("utf-8", "utf-16", "us-ascii", "iso-8859-1")
+
 
 class BadXml(Exception):
     """400."""
 
 
 def parse(parser: "expat.XMLParserType", body: bytes) -> None:
-    """BadXml for whatever is wrong with it, encodings that nobody knows included."""
+    """BadXml for whatever is wrong with it, a document type or an encoding that would have to be loaded included."""
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    parser.XmlDeclHandler = _refuse_encoding
     try:
         parser.Parse(body, True)
     except (expat.ExpatError, LookupError, ValueError) as wrong:
         raise BadXml(str(wrong)) from wrong
 
 
-def refuse_doctype(*anything: object) -> None:
+def _refuse_doctype(*anything: object) -> None:
     raise BadXml("a document type is not accepted")
+
+
+def _refuse_encoding(version: str, encoding: str | None, standalone: int) -> None:
+    """Below Landlock no codec can be loaded; expat has these built in."""
+    if encoding is not None and encoding.lower() not in _ENCODINGS:
+        raise BadXml("an encoding that is not accepted")
 
 
 def screen(body: bytes) -> None:
     parser = expat.ParserCreate(namespace_separator="\n")
     crowd = _Crowd()
-    parser.StartDoctypeDeclHandler = refuse_doctype
     parser.StartNamespaceDeclHandler = crowd.namespace
     parser.StartElementHandler = crowd.start
     parser.EndElementHandler = crowd.end

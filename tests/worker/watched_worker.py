@@ -25,6 +25,11 @@ def note(event: str, arguments: tuple[object, ...]) -> None:
         seen[1:5] = (end + len(name)).to_bytes(4, "little")
 
 
+UPDATE = b"<D:propertyupdate xmlns:D='DAV:'><D:set><D:prop>%b</D:prop></D:set></D:propertyupdate>"
+LOCK = (
+    b"<lockinfo xmlns='DAV:'><lockscope><exclusive/></lockscope><locktype><write/></locktype>"
+    b"<owner><href>mailto:alice@example.org</href></owner></lockinfo>"
+)
 REQUESTS = [
     ("MKCOL", b"c", {}, b""),
     ("PUT", b"c/f", {"digest": b"adler32=03da0195", "x-oc-mtime": b"1500000000", "content-type": b"text/plain"}, b"some text"),
@@ -42,6 +47,23 @@ REQUESTS = [
     ("PROPFIND", b"c", {"depth": b"0"}, b'<propfind xmlns="DAV:"><prop><getetag/><x xmlns="urn:x"/></prop></propfind>'),
     ("PROPFIND", b"c", {"depth": b"0"}, b'<?xml version="1.0" encoding="iso-8859-1"?><propfind xmlns="DAV:"><allprop/></propfind>'),
     ("PROPFIND", b"c", {"depth": b"0"}, b"<not xml"),
+    ("PROPPATCH", b"c/f", {}, UPDATE % b"<x xmlns='urn:x' xml:lang='de'>\xc3\xa4</x>"),
+    ("PROPPATCH", b"c/f", {}, UPDATE % b"<D:getetag>no</D:getetag>"),
+    ("PROPPATCH", b"c/f", {}, b"<not xml"),
+    ("PROPPATCH", b"c/absent", {}, UPDATE % b"<x/>"),
+    ("PROPPATCH", b"c/f", {}, b'<?xml version="1.0" encoding="shift_jis"?><propertyupdate xmlns="DAV:"/>'),
+    ("PROPFIND", b"c", {"depth": b"1"}, b'<propfind xmlns="DAV:"><prop><lockdiscovery/><x xmlns="urn:x"/></prop></propfind>'),
+    ("LOCK", b"c/f", {"timeout": b"Infinite", "depth": b"0"}, LOCK),
+    ("LOCK", b"c/f", {}, LOCK),
+    ("LOCK", b"c/f", {"if": b"(<urn:uuid:0>)"}, b""),
+    ("LOCK", b"c/new", {"timeout": b"Second-10"}, LOCK),
+    ("LOCK", b"c", {}, LOCK),
+    ("LOCK", b"c/h", {}, b"<lockinfo xmlns='DAV:'><lockscope/></lockinfo>"),
+    ("UNLOCK", b"c/f", {"lock-token": b"<urn:uuid:0>"}, b""),
+    ("UNLOCK", b"c/f", {}, b""),
+    ("PUT", b"c/f", {}, b"locked"),
+    ("PUT", b"c/f", {"if": b"(<urn:uuid:0>) (Not <DAV:no-lock>)"}, b"locked"),
+    ("OPTIONS", b"c/f", {}, b""),
     ("COPY", b"c", {}, b""),
     ("MOVE", b"d", {"overwrite": b"F"}, b""),
     ("DELETE", b"d", {}, b""),
