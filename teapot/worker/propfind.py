@@ -95,7 +95,7 @@ class Annotated:
     def __init__(self, area: Area, path: bytes, descriptor: int, wanted: Wanted) -> None:
         self._area, self._path, self._descriptor = area, path, descriptor
         asked = wanted.properties
-        self.looked_for = asked is None or any(one.namespace != "DAV:" or one.name == "lockdiscovery" for one in asked)
+        self.looked_for = asked is None or any(_may_be_annotated(one) for one in asked)
         self._supported = SUPPORTED_LOCK if locks.storable(area, descriptor) else ""
         self._above = list(locks.above(area, path)) if self.looked_for else []
         here = annotations.read(annotations.below_descriptor(descriptor)) if self.looked_for else annotations.NOTHING
@@ -124,6 +124,10 @@ class Annotated:
         elements = {_property(name): element(value) for name, value in found.properties}
         proper = {name: text for name, text in elements.items() if text is not None}
         return Kept(proper, discovery(self._area, held), self._supported)
+
+
+def _may_be_annotated(asked: Property) -> bool:
+    return asked.namespace not in annotations.LIVE_NAMESPACES or asked == Property("DAV:", "lockdiscovery")
 
 
 def _property(clark: str) -> Property:

@@ -51,7 +51,7 @@ class Provider(DAVProvider):  # type: ignore[misc]
 
     def change(self, name: str, element: bytes | None, *, trial: bool) -> None:
         """`element` None: it is removed; that it is not there is no error. DAVError when it cannot be kept."""
-        if name.startswith("{DAV:}"):
+        if name.removeprefix("{").rpartition("}")[0] in annotations.LIVE_NAMESPACES:
             raise DAVError(_FORBIDDEN, "a property of the server's")
         kept = self._tried if trial else self._properties
         if kept is None:

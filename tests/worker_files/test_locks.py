@@ -1,5 +1,6 @@
 """LOCK, UNLOCK, PROPPATCH and the If header, as the worker's table of methods answers them, on ext4 or overlay and on tmpfs."""
 
+import functools
 import os
 import re
 import subprocess
@@ -218,7 +219,9 @@ def test_a_collection_with_too_many_members_is_not_locked_as_a_whole(alice: Call
 
 def test_a_lock_is_refreshed_by_its_owner_alone(alice: Caller, bob: Caller) -> None:
     token = alice.lock(b"c", timeout=b"Second-10")
-    assert b"Second-1000<" in content(alice("LOCK", b"c/f", timeout=b"Second-1001", **holding(token))).replace(b"Second-999", b"Second-1000")
+    assert b"Second-1000<" in content(alice("LOCK", b"c/f", timeout=b"Second-1001", **holding(token))).replace(
+        b"Second-999", b"Second-1000"
+    )
     assert bob.status("LOCK", b"c", **holding(token)) == "lock_of_another"
     assert alice.status("LOCK", b"c", **holding(b"urn:uuid:other")) == "precondition_failed"
     assert alice.status("LOCK", b"c") == "bad_xml"
@@ -290,7 +293,7 @@ def test_of_many_who_lock_at_once_one_gets_the_lock(area: Area, root: Path) -> N
         (root / name).write_bytes(b"")
         os.setxattr(root / name, ATTRIBUTE, stale)
         start = time.monotonic() + 0.02
-        children = [_in_child(lambda: _race(area, name.encode(), start)) for _ in range(6)]
+        children = [_in_child(functools.partial(_race, area, name.encode(), start)) for _ in range(6)]
         assert sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children) == [0, 1, 1, 1, 1, 1]
 
 
@@ -463,7 +466,15 @@ def test_members_are_listed_with_their_properties(alice: Caller) -> None:
 
 @pytest.mark.parametrize(
     "element",
-    [b"</D:prop>", b"<X:a xmlns:X='urn:x'/><more/>", b"<?xml version='1.0'?><a/>", b"<!DOCTYPE a><a/>", b"\xff\xfe<\0a\0/\0>\0", b"text", b""],
+    [
+        b"</D:prop>",
+        b"<X:a xmlns:X='urn:x'/><more/>",
+        b"<?xml version='1.0'?><a/>",
+        b"<!DOCTYPE a><a/>",
+        b"\xff\xfe<\0a\0/\0>\0",
+        b"text",
+        b"",
+    ],
 )
 def test_what_somebody_wrote_into_the_attribute_by_hand_cannot_break_an_answer(alice: Caller, root: Path, element: bytes) -> None:
     lock = Lock("urn:uuid:1", True, True, element, "<&>", time.time() + 100)
