@@ -78,8 +78,8 @@ async def _answered(trip: Trip, steps: Steps) -> Done:
         return await _served(trip, steps)
     except Failure as failure:
         return await _failed(trip, failure, steps)
-    except ConnectionError:
-        raise
+    except ConnectionError:  # the client has gone: there is nobody to tell
+        return trip.reply.cut()
     except Exception as error:
         log.exception("%s internal error", trip.id)
         return await _failed(trip, Failure("internal_error", type(error).__name__), steps)
