@@ -67,6 +67,8 @@ async def serve(http: HttpRequest, steps: Steps, closing: Callable[[], bool]) ->
     steps.counts.open_requests += 1
     try:
         return await _answered(trip, steps)
+    except ConnectionError:  # the client has gone: there is nobody to tell
+        return trip.reply.cut()
     finally:
         steps.counts.open_requests -= 1
         trip.over(steps.counts)
@@ -78,8 +80,8 @@ async def _answered(trip: Trip, steps: Steps) -> Done:
         return await _served(trip, steps)
     except Failure as failure:
         return await _failed(trip, failure, steps)
-    except ConnectionError:  # the client has gone: there is nobody to tell
-        return trip.reply.cut()
+    except ConnectionError:
+        raise
     except Exception as error:
         log.exception("%s internal error", trip.id)
         return await _failed(trip, Failure("internal_error", type(error).__name__), steps)
