@@ -16,10 +16,6 @@ from tests.service.ledger import Ledger
 _ledger = pytest.StashKey[Ledger]()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "kernel: boots a system or another kernel; run by make test-kernel")
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """An ordinary user runs the tests that need no accounts; pytest says how many were left out. CI must be root."""
     if os.getuid() == 0:

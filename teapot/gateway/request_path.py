@@ -67,6 +67,8 @@ async def serve(http: HttpRequest, steps: Steps, closing: Callable[[], bool]) ->
     steps.counts.open_requests += 1
     try:
         return await _answered(trip, steps)
+    except ConnectionError:  # the client has gone: there is nobody to tell
+        return trip.reply.cut()
     finally:
         steps.counts.open_requests -= 1
         trip.over(steps.counts)

@@ -19,7 +19,7 @@ from tests.service.tokens import Tokens
 WARM_UP_S, SOAK_S = 30.0, 180.0
 MIB = 1 << 20
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2 * (WARM_UP_S + SOAK_S))]
 
 
 class User(threading.Thread):
@@ -29,7 +29,7 @@ class User(threading.Thread):
         super().__init__(daemon=True)
         self.done = 0
         self.wrong: list[str] = []
-        self._teapot, self._stop = teapot, stop
+        self._teapot, self._end = teapot, stop
         self._fields = {"Authorization": f"Bearer {token}"}
         self._folder = f"/home/soak-{number}"
         self._connection = self._connect()
@@ -38,7 +38,7 @@ class User(threading.Thread):
         try:
             self._ask("MKCOL", self._folder, expected=(201, 405))
             for step in itertools.cycle(self._round()):
-                if self._stop.is_set():
+                if self._end.is_set():
                     break
                 step()
                 self.done += 1

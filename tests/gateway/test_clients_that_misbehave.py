@@ -139,6 +139,7 @@ def test_when_a_downloading_client_leaves_the_workers_stream_ends(gateway: Stage
         client.recv(MIB)
     assert stalling.seen.ended.wait(5)
     wait_for(lambda: gateway.descriptors() <= before + 1, 5, "descriptors are left open")  # the channel stays
+    assert "ERROR" not in gateway.log.read_text(), "that somebody leaves is no fault of ours"
 
 
 def test_when_an_uploading_client_leaves_the_worker_is_told_and_never_that_the_body_is_complete(gateway: Stage, stalling: Stalling) -> None:
