@@ -267,6 +267,8 @@ class Channel:
             exchange.cancelled = True
             drained = exchange.drained and exchange.announced is None
             waits = exchange.body if exchange.sending is None else None
+        if exchange.upload:
+            exchange.upload.call_off()
         if exchange.sending:
             exchange.sending.cancelled = True
         elif drained:
