@@ -77,6 +77,19 @@ class Reply:
             self._write(data)
         await self.drain()
 
+    async def plain_socket(self) -> int | None:
+        """The client's connection, once all that was written has left; None where what follows has to be encrypted or framed."""
+        transport = self._request.transport
+        if self._chunked or transport is None or transport.get_extra_info("sslcontext"):
+            return None
+        transport.set_write_buffer_limits(0)
+        await self.drain()
+        transport.set_write_buffer_limits()
+        descriptor: int = transport.get_extra_info("socket").fileno()
+        if descriptor < 0:
+            raise ConnectionResetError("the client has gone")
+        return descriptor
+
     async def end(self) -> Done:
         """The body is complete."""
         if self._chunked:

@@ -132,6 +132,26 @@ LYING = {
 }
 
 
+LARGE = 6 << 20  # from 4 MiB on a body goes to a plain connection inside the kernel, unseen by the gateway
+LYING_ABOUT_LARGE_ONES = {
+    "short": _streams(LARGE, bytes(LARGE - 1), LARGE - 1),
+    "short, and End lies": _streams(LARGE, bytes(LARGE - 1), LARGE),
+    "End says that it is not complete": _streams(LARGE, bytes(LARGE), LARGE, complete=False),
+    "End lies": _streams(LARGE, bytes(LARGE), LARGE - 1),
+    "long": _streams(LARGE, bytes(LARGE + 100), LARGE),
+    "the stream stops": _streams(LARGE, bytes(LARGE - 1), None),
+}
+
+
+@pytest.mark.parametrize("lie", LYING_ABOUT_LARGE_ONES)
+def test_a_large_body_that_is_not_as_told_is_never_longer_and_never_followed_by_another_answer(tmp_path: Path, lie: str) -> None:
+    with stage(tmp_path / "log", {"mallory": LYING_ABOUT_LARGE_ONES[lie]}, body_timeout_s=0.3) as gateway:
+        twice = b"GET /home/f HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer mallory\r\n\r\n" * 2
+        head, _, body = gateway.raw(twice).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ") and len(body) <= LARGE and not body.strip(b"\0")
+        assert any(code in gateway.log.read_text() for code in ("file_changed", "worker_silent", "worker_misbehaved"))
+
+
 @pytest.mark.parametrize("lie", LYING)
 def test_a_streamed_body_that_is_not_as_told_is_visibly_cut(tmp_path: Path, lie: str) -> None:
     with stage(tmp_path / "log", {"mallory": LYING[lie]}, body_timeout_s=0.3) as gateway:
