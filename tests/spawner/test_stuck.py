@@ -33,7 +33,7 @@ def desk(born: list[str]) -> Iterator[Desk]:
         born.append(account)
         return _worker(100 + len(born), account, State.STARTING)
 
-    yield Desk(3, 10.0, give_birth)
+    yield Desk(3, 10.0, give_birth, lambda: None)
     while ENDS:
         ENDS.pop().close()
 
