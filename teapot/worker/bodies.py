@@ -81,6 +81,8 @@ class Sending:
             self._end(False, refusal.detail or refusal.problem)
         except OSError as error:
             self._end(False, str(error))
+        except Exception as error:  # a fault of ours, or no memory: the thread that is here is needed by all other transfers
+            self._end(False, f"{type(error).__name__}: {error}")
         return False
 
     def _step(self) -> bool:
@@ -140,6 +142,9 @@ class Receiving:
             return False
         except OSError as error:
             self._end(refusal_of(error))
+            return False
+        except Exception as error:
+            self._end(Refusal("internal_error", f"{type(error).__name__}: {error}"))
             return False
         self._end(None)
         return False

@@ -5,6 +5,7 @@ import re
 import time
 from functools import lru_cache
 
+_YEAR_1, _YEAR_9999 = -62135596800, 253402300799  # all that the forms can say; a file's time may be any number of 64 bits
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _CLOCK = rb"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
@@ -22,14 +23,18 @@ _FORMS = tuple(
 
 @lru_cache(maxsize=256)
 def http_date(seconds: int) -> str:
-    year, month, day, hour, minute, second, weekday, *_ = time.gmtime(seconds)
+    year, month, day, hour, minute, second, weekday, *_ = _utc(seconds)
     return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
 
 
 @lru_cache(maxsize=256)
 def iso_date(seconds: int) -> str:
-    year, month, day, hour, minute, second, *_ = time.gmtime(seconds)
+    year, month, day, hour, minute, second, *_ = _utc(seconds)
     return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+
+
+def _utc(seconds: int) -> time.struct_time:
+    return time.gmtime(min(max(seconds, _YEAR_1), _YEAR_9999))
 
 
 def read(value: bytes) -> int | None:
