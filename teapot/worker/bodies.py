@@ -21,10 +21,21 @@ class Piece(NamedTuple):
 class Body:
     """What an answer consists of: pieces of one file, bytes, or both in turn. Owns the file's descriptor."""
 
-    def __init__(self, parts: Iterator[Piece | bytes], length: int | None, descriptor: int = -1) -> None:
+    def __init__(
+        self, parts: Iterator[Piece | bytes], length: int | None, descriptor: int = -1, seen: os.stat_result | None = None
+    ) -> None:
+        """`seen`: the file's status, on which the answer's head was made."""
         self.parts = parts
         self.length = length
         self.descriptor = descriptor
+        self._seen = seen
+
+    def is_other(self) -> bool:
+        """The file was rewritten since: what was sent may be half of the one and half of the other. That it has only grown is no harm."""
+        if self._seen is None or self.descriptor < 0:
+            return False
+        now, seen = os.fstat(self.descriptor), self._seen
+        return now.st_size < seen.st_size or now.st_size == seen.st_size and now.st_mtime_ns != seen.st_mtime_ns
 
     def close(self) -> None:
         if self.descriptor >= 0:
@@ -40,10 +51,10 @@ class Body:
         try:
             with_files = (os.pread(self.descriptor, part.length, part.offset) if isinstance(part, Piece) else part for part in self.parts)
             content = b"".join(with_files)
+            if len(content) != self.length or self.is_other():
+                raise Refusal("file_changed", "while it was read")
         finally:
             self.close()
-        if len(content) != self.length:
-            raise Refusal("file_changed", "truncated while it was read")
         return content
 
     def _generated(self, at_most: int) -> bytes | None:
@@ -90,7 +101,8 @@ class Sending:
         if not self._part:
             following = next(self._body.parts, None)
             if following is None:
-                self._end(True, "")
+                other = self._body.is_other()
+                self._end(not other, "the file was changed while it was sent" if other else "")
                 return False
             self._part = memoryview(following) if isinstance(following, bytes) else following
         return self._send_piece() if isinstance(self._part, Piece) else self._send_bytes(self._part)
