@@ -176,12 +176,12 @@ def test_a_fifo_is_not_copied_and_blocks_nobody(area: Area, root: Path) -> None:
 @pytest.mark.parametrize("known", [False, True], ids=["checksum unknown", "checksum known"])
 @pytest.mark.parametrize(
     "data",
-    [[], [(0, b"begin")], [(30 << 20, b"middle")], [((64 << 20) - 3, b"end")], [(0, b"a" * 70_000), (1 << 20, b"b"), (40 << 20, b"c" * 5000)]],
-    ids=["nothing", "at the beginning", "in the middle", "at the end", "here and there"],
+    [[], [(0, b"begin")], [(5 << 20, b"middle")], [((8 << 20) - 3, b"end")], [(0, b"a" * 70_000), (1 << 20, b"b"), (6 << 20, b"c" * 5000)]],
+    ids=["none", "at the beginning", "in the middle", "at the end", "here and there"],
 )
 def test_holes_stay_holes(area: Area, root: Path, data: list[tuple[int, bytes]], known: bool) -> None:
     with open(root / "f", "wb") as file:
-        file.truncate(64 << 20)
+        file.truncate(8 << 20)
         for at, content in data:
             file.seek(at)
             file.write(content)
@@ -191,6 +191,6 @@ def test_holes_stay_holes(area: Area, root: Path, data: list[tuple[int, bytes]],
             checksum.store(file.fileno(), expected)
     copy(area, b"f", b"g")
     copied = (root / "g").stat()
-    assert copied.st_size == 64 << 20 and copied.st_blocks * 512 < 1 << 20
+    assert copied.st_size == 8 << 20 and copied.st_blocks * 512 < 1 << 20
     assert (root / "g").read_bytes() == (root / "f").read_bytes()
     assert os.getxattr(root / "g", checksum.ADLER32) == b"%08x" % expected
