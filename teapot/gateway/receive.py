@@ -49,6 +49,8 @@ def receive(request: HttpRequest, request_id: str, hosts: Hosts) -> Received:
     fields = _fields(message.raw_headers)
     if method not in METHODS:
         raise Failure("method_not_allowed")
+    if b"transfer-encoding" in fields and request.version < (1, 1):
+        raise Failure("bad_request", "Transfer-Encoding by HTTP/1.0")  # RFC 9112, section 6.1
     length = fields.get(b"content-length")
     return Received(
         request_id,
