@@ -10,6 +10,8 @@ from teapot.worker.pump import PIECE, Pump
 from teapot.worker.refusal import Refusal, refusal_of
 from teapot.worker.upload import Upload
 
+_TAIL = 4096
+
 
 class Piece(NamedTuple):
     """A part of an open file."""
@@ -101,21 +103,31 @@ class Sending:
         if not self._part:
             following = next(self._body.parts, None)
             if following is None:
-                other = self._body.is_other()
-                self._end(not other, "the file was changed while it was sent" if other else "")
+                self._end(True, "")
                 return False
             self._part = memoryview(following) if isinstance(following, bytes) else following
         return self._send_piece() if isinstance(self._part, Piece) else self._send_bytes(self._part)
 
     def _send_piece(self) -> bool:
         offset, left = self._part  # type: ignore[misc]
-        moved = os.sendfile(self._stream.fileno(), self._body.descriptor, offset, min(left, PIECE)) if left else 0
-        if left and not moved:
+        if left <= _TAIL:
+            return self._send_tail(offset, left)
+        moved = os.sendfile(self._stream.fileno(), self._body.descriptor, offset, min(left - _TAIL, PIECE))
+        if not moved:
             self._end(False, "the file was truncated while it was sent")
             return False
         self._sent += moved
-        self._part = Piece(offset + moved, left - moved) if left > moved else None
+        self._part = Piece(offset + moved, left - moved)
         return True
+
+    def _send_tail(self, offset: int, left: int) -> bool:
+        """Held back until it is known that all of the piece has been read from one and the same file: the client counts bytes."""
+        tail = os.pread(self._body.descriptor, left, offset)
+        if len(tail) < left or self._body.is_other():
+            self._end(False, "the file was changed while it was sent")
+            return False
+        self._part = memoryview(tail)
+        return self._send_bytes(self._part)
 
     def _send_bytes(self, data: memoryview) -> bool:
         moved = self._stream.send(data)
