@@ -90,11 +90,11 @@ class Preconditions:
         return judge
 
     def _may_take(self, source: os.stat_result | None, target: Area) -> None:
-        if self._request.target_collection and source is not None and not is_collection(source):
-            raise Refusal("is_file", "a file cannot have the URL of a collection")
         path = self._request.target_path
         status = _status(target, path)
         self.replaces_collection = status is not None and is_collection(status)
+        if self._request.target_collection and not self.replaces_collection and source is not None and not is_collection(source):
+            raise Refusal("is_file", "a file cannot have the URL of a collection")
         replaced = self._members(target, path, status) if self.replaces_collection else None
         locks.may_write(target, path, self.bearer, exists=status is not None, members=replaced)
 

@@ -133,15 +133,23 @@ def test_a_collection_answers_with_and_without_a_slash_and_never_redirects(teapo
     assert tree(place) == {"c": None, "d": None}
 
 
-def test_a_file_is_never_given_the_url_of_a_collection(teapot: Teapot, place: Path, alice: Account, as_alice: str) -> None:
-    """Who moves a file "into" a collection by its URL alone would lose the collection."""
+def test_a_file_is_not_given_the_url_of_a_collection(teapot: Teapot, place: Path, alice: Account, as_alice: str) -> None:
+    make(place, "f", b"content", alice)
+    make(place, "g", b"other", alice)
+    for target in ("/home/h/new/", "/home/h/g/"):
+        assert teapot.request("PUT", target, as_alice, b"x").status == 405
+        for method in ("MOVE", "COPY"):
+            assert teapot.request(method, "/home/h/f", as_alice, headers={"Destination": target}).status == 409
+    assert tree(place) == {"f": b"content", "g": b"other"}
+
+
+def test_a_collection_may_be_replaced_by_a_file_under_its_own_url(teapot: Teapot, place: Path, alice: Account, as_alice: str) -> None:
+    """RFC 4918, section 9.9.3; nothing is moved "into" a collection by its URL alone."""
     make(place, "f", b"content", alice)
     alice.run("mkdir", str(place / "c"))
-    assert teapot.request("PUT", "/home/h/g/", as_alice, b"x").status == 405
-    for method in ("MOVE", "COPY"):
-        for target in ("/home/h/c/", "/home/h/new/"):
-            assert teapot.request(method, "/home/h/f", as_alice, headers={"Destination": target}).status == 409
-    assert tree(place) == {"f": b"content", "c": None}
+    assert teapot.request("MOVE", "/home/h/f", as_alice, headers={"Destination": "/home/h/c/", "Overwrite": "F"}).status == 412
+    assert teapot.request("MOVE", "/home/h/f", as_alice, headers={"Destination": "/home/h/c/"}).status == 204
+    assert tree(place) == {"c": b"content"}
 
 
 # --- files that change while they are sent
