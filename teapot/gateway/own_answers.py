@@ -35,7 +35,7 @@ async def answer(received: Received, reply: Reply, areas: Areas) -> Done:
     if received.path.segments:
         raise Failure("not_found", "well-known")
     if received.method not in ("GET", "HEAD", "PROPFIND"):
-        raise Failure("method_not_allowed", "the list of storage areas")
+        raise Failure("method_not_allowed", "the list of storage areas", [(b"allow", b"OPTIONS,GET,HEAD,PROPFIND")])
     status, kind, body = _multistatus(received, areas) if received.method == "PROPFIND" else _page(areas)
     fields = [(b"content-type", kind), (b"content-security-policy", _POLICY)]
     reply.head(status, fields, len(body), b"" if received.method == "HEAD" else body)

@@ -6,7 +6,7 @@ from typing import NamedTuple, NewType
 from teapot.channel.worker_messages import ALLOWED, REQUEST_FIELDS
 from teapot.gateway.failure import Failure
 from teapot.gateway.http_server import HttpRequest
-from teapot.gateway.paths import Hosts, UrlPath, parse
+from teapot.gateway.paths import Hosts, UrlPath
 
 UnverifiedToken = NewType("UnverifiedToken", str)  # "": none was sent
 
@@ -27,6 +27,7 @@ _READ = _FOR_WORKERS | {
     b"transfer-encoding",
 }
 
+_of_the_server = UrlPath((), True)  # "OPTIONS *" is about no resource (RFC 9110, section 9.3.7)
 _Fields = dict[bytes, bytes]  # lower-case name: value
 
 
@@ -48,11 +49,13 @@ def receive(request: HttpRequest, request_id: str, hosts: Hosts) -> Received:
     fields = _fields(message.raw_headers)
     if method not in METHODS:
         raise Failure("method_not_allowed")
+    if b"transfer-encoding" in fields and request.version < (1, 1):
+        raise Failure("bad_request", "Transfer-Encoding by HTTP/1.0")  # RFC 9112, section 6.1
     length = fields.get(b"content-length")
     return Received(
         request_id,
         method,
-        parse(message.path),
+        _of_the_server if method == "OPTIONS" and message.path == "*" else hosts.target(message.path),
         _target(method, fields, message.raw_headers, hosts),
         fields.get(b"authorization"),
         {name.decode("ascii"): fields[name] for name in fields.keys() & _FOR_WORKERS},

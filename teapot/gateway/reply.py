@@ -124,8 +124,9 @@ class Reply:
             fields.append((b"retry-after", b"%d" % problem.retry_after_s))
         if challenge := _challenge(failure.code):
             fields.append((b"www-authenticate", challenge.encode()))
-        if failure.code == "method_not_allowed":
-            fields.append((b"allow", b",".join(ALLOWED)))
+        if problem.status == 405 and not any(name == b"allow" for name, _ in fields):
+            asked = self._request.method.encode("ascii", "replace")
+            fields.append((b"allow", b",".join(method for method in ALLOWED if method != asked)))
         self.head(problem.status, fields, len(body), b"" if self._request.method == "HEAD" else body)
         return await self.end()
 

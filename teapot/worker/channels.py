@@ -32,8 +32,8 @@ from teapot.worker import dispatch
 from teapot.worker.bodies import Body, Receiving, Sending
 from teapot.worker.dispatch import Office
 from teapot.worker.pump import Pump
-from teapot.worker.reading import RangeRefusal, Reply
-from teapot.worker.refusal import Refusal, refusal_of
+from teapot.worker.reading import Reply
+from teapot.worker.refusal import RangeRefusal, Refusal, refusal_of
 from teapot.worker.traffic import Traffic
 from teapot.worker.upload import Upload
 

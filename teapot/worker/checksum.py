@@ -18,6 +18,7 @@ ADLER32 = "user.storm.checksum.adler32"
 GUARD = "user.teapot.checksum"
 ATTRIBUTES = frozenset((ADLER32, GUARD))
 _PIECE = 1 << 20
+_MODULUS = 65521
 
 
 def store(descriptor: int, adler32: int) -> None:
@@ -50,6 +51,23 @@ def digest(descriptor: int, algorithm: str, stop: Callable[[], bool] = lambda: F
         return value.to_bytes(4, "big")
     except OSError as error:
         raise refusal_of(error) from error
+
+
+def computed(descriptor: int) -> int:
+    """From the content, whatever is stored."""
+    return _adler32(descriptor, lambda: False)
+
+
+def joined(first: int, second: int, length: int) -> int:
+    """adler32 of two contents, one after the other; `length` of the second."""
+    low, high = first & 0xFFFF, first >> 16
+    low_of_both = (low + (second & 0xFFFF) - 1) % _MODULUS
+    high_of_both = (high + (second >> 16) + length * (low - 1)) % _MODULUS
+    return high_of_both << 16 | low_of_both
+
+
+def of_zeros(length: int) -> int:
+    return length % _MODULUS << 16 | 1
 
 
 def _guard(status: os.stat_result) -> bytes:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from teapot.worker.bodies import Body, Piece
 from teapot.worker.conditions import Verdict
 from teapot.worker.content_types import content_type
 from teapot.worker.entity import etag
-from teapot.worker.refusal import Refusal
+from teapot.worker.refusal import RangeRefusal, Refusal
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -29,7 +30,7 @@ def get(area: Area, path: bytes, collection: bool, fields: Mapping[str, bytes], 
     try:
         status = os.fstat(descriptor)
         if is_collection(status):
-            return _collection(area, path, descriptor, status, head, may_list)
+            return _collection(area, path, descriptor, status, fields, head, may_list)
         if not is_file(status):
             raise Refusal("not_a_file")
         if collection:
@@ -45,9 +46,18 @@ def get(area: Area, path: bytes, collection: bool, fields: Mapping[str, bytes], 
             os.close(descriptor)
 
 
-def _collection(area: Area, path: bytes, descriptor: int, status: os.stat_result, head: bool, may_list: bool) -> Reply:
+def _collection(
+    area: Area, path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[str, bytes], head: bool, may_list: bool
+) -> Reply:
     if not may_list and not head:
         raise Refusal("permission_denied", "the scopes do not allow to list")
+    # A listing is there and has no entity tag; that its directory is old does not tell that what it says of the members is.
+    tags_only = {name: asked[name] for name in ("if-match", "if-none-match") if name in asked}
+    verdict = _judge(tags_only, b"", status.st_mtime)
+    if verdict is Verdict.NOT_MODIFIED:
+        return Reply(304, [])
+    if verdict is Verdict.FAILED:
+        raise Refusal("precondition_failed")
     fields: Fields = [
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-security-policy", listing.POLICY),
@@ -59,32 +69,33 @@ def _collection(area: Area, path: bytes, descriptor: int, status: os.stat_result
 
 
 def _file(path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[str, bytes], head: bool) -> Reply:
-    tag = etag(status)
+    tag, now = etag(status), time.time()
     fields: Fields = [
         (b"etag", tag),
-        (b"last-modified", http_dates.http_date(int(status.st_mtime)).encode()),
+        # Never later than the answer itself (RFC 9110, section 8.8.2.1), whatever time the file claims.
+        (b"last-modified", http_dates.http_date(int(min(status.st_mtime, now))).encode()),
         (b"accept-ranges", b"bytes"),
     ]
-    verdict = _judge(asked, tag, status)
+    verdict = _judge(asked, tag, status.st_mtime)
     if verdict is Verdict.NOT_MODIFIED:
         return Reply(304, fields)
     if verdict is Verdict.FAILED:
         raise Refusal("precondition_failed")
     kind = content_type(path)
     fields += _digest(descriptor, asked)
-    if not head and "range" in asked and conditions.range_stands(asked.get("if-range"), tag, status.st_mtime):
-        reply = _ranges(descriptor, status.st_size, asked["range"], fields, kind)
+    if not head and "range" in asked and conditions.range_stands(asked.get("if-range"), tag, status.st_mtime, now):
+        reply = _ranges(descriptor, status, asked["range"], fields, kind)
         if reply:
             return reply
     fields.append((b"content-type", kind))
     if head:
         return Reply(200, fields, None, status.st_size)
-    return Reply(200, fields, Body(iter([Piece(0, status.st_size)]), status.st_size, descriptor), status.st_size)
+    return Reply(200, fields, Body(iter([Piece(0, status.st_size)]), status.st_size, descriptor, status), status.st_size)
 
 
-def _judge(asked: Mapping[str, bytes], tag: bytes, status: os.stat_result) -> Verdict:
+def _judge(asked: Mapping[str, bytes], tag: bytes, modified: float) -> Verdict:
     try:
-        return conditions.judge(asked, tag, status.st_mtime, reading=True)
+        return conditions.judge(asked, tag, modified, reading=True)
     except conditions.BadCondition as wrong:
         raise Refusal("bad_header", str(wrong)) from wrong
 
@@ -94,7 +105,8 @@ def _digest(descriptor: int, asked: Mapping[str, bytes]) -> Fields:
     return [wish.answer(checksum.digest(descriptor, wish.algorithm))] if wish else []
 
 
-def _ranges(descriptor: int, size: int, header: bytes, fields: Fields, kind: bytes) -> Reply | None:
+def _ranges(descriptor: int, status: os.stat_result, header: bytes, fields: Fields, kind: bytes) -> Reply | None:
+    size = status.st_size
     try:
         wanted = ranges.wanted(header, size)
     except ranges.NotSatisfiable:
@@ -104,20 +116,12 @@ def _ranges(descriptor: int, size: int, header: bytes, fields: Fields, kind: byt
     if len(wanted) == 1:
         start, length = wanted[0]
         named = [*fields, (b"content-type", kind), (b"content-range", _content_range(start, length, size))]
-        return Reply(206, named, Body(iter([Piece(start, length)]), length, descriptor), length)
+        return Reply(206, named, Body(iter([Piece(start, length)]), length, descriptor, status), length)
     boundary = secrets.token_hex(16).encode()
     parts = list(_multipart(wanted, boundary, kind, size))
     length = sum(part.length if isinstance(part, Piece) else len(part) for part in parts)
     named = [*fields, (b"content-type", b"multipart/byteranges; boundary=" + boundary)]
-    return Reply(206, named, Body(iter(parts), length, descriptor), length)
-
-
-class RangeRefusal(Refusal):
-    """416 names the size, so that a client can ask again."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__("range_not_satisfiable")
-        self.fields: Fields = [(b"content-range", b"bytes */%d" % size)]
+    return Reply(206, named, Body(iter(parts), length, descriptor, status), length)
 
 
 def _content_range(start: int, length: int, size: int) -> bytes:

@@ -87,3 +87,10 @@ def test_a_computation_can_be_stopped(area: Area, root: Path) -> None:
     with pytest.raises(Refusal):
         checksum.digest(descriptor, "adler32", stop=lambda: True)
     os.close(descriptor)
+
+
+@pytest.mark.parametrize("first", [b"", b"a", bytes(100_000), b"\xff" * 70_000])
+@pytest.mark.parametrize("second", [b"", b"b", bytes(3_000_000), b"\xff" * 70_000])
+def test_that_of_two_contents_is_known_without_reading_them_again(first: bytes, second: bytes) -> None:
+    assert checksum.joined(zlib.adler32(first), zlib.adler32(second), len(second)) == zlib.adler32(first + second)
+    assert checksum.of_zeros(len(second)) == zlib.adler32(bytes(len(second)))
