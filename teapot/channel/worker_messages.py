@@ -21,6 +21,9 @@ MAX_UNANSWERED = 64  # requests on one channel; also bounds the descriptors in f
 
 ALLOWED = tuple(b"OPTIONS GET HEAD PUT DELETE MKCOL MOVE COPY PROPFIND PROPPATCH LOCK UNLOCK".split())
 
+# How a page that lists a collection may be sorted (?sort= of its URL); "-" turns the order round.
+LISTING_ORDERS = ("name", "-name", "size", "-size", "changed", "-changed")
+
 # What the token allows beyond the method itself (Request.rights).
 MAY_REPLACE = 1  # an existing target may be overwritten
 MAY_LIST = 2  # members of a collection may be told
@@ -48,6 +51,7 @@ class Request(Struct, frozen=True, array_like=True, tag=1):
     target_collection: bool = False
     target_rights: int = 0
     principal: str = ""  # of the caller, the same for each of its requests and nobody else's: whose lock tokens may be used
+    listing_order: str = ""  # one of LISTING_ORDERS; "" when nothing was asked for
 
 
 class SendBody(Struct, frozen=True, array_like=True, tag=2):
@@ -126,7 +130,7 @@ REQUEST_FIELDS = frozenset(
 # Answer fields that a worker may set; Content-Length, Date, Server, Connection and the request id are the gateway's.
 ANSWER_FIELDS = frozenset(
     (
-        b"accept-ranges allow content-disposition content-range content-security-policy content-type dav digest etag "
+        b"accept-ranges allow cache-control content-disposition content-range content-security-policy content-type dav digest etag "
         b"last-modified location lock-token ms-author-via repr-digest vary x-oc-mtime"
     ).split()
 )

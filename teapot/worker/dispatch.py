@@ -135,6 +135,7 @@ def _get(office: Office, request: Request, body: bytes) -> Reply:
         files_too=bool(request.rights & FILES_TOO),
         head=request.method == "HEAD",
         may_list=bool(request.rights & MAY_LIST),
+        listing_order=request.listing_order,
     )
 
 
