@@ -29,6 +29,7 @@ class Office(NamedTuple):
     areas: Mapping[str, Area | Refusal]
     journal: Journal
     settings: Settings
+    given_up: Callable[[], bool] = lambda: False  # whoever made this request is gone, or waits no longer
 
     def area(self, name: str) -> Area:
         area = self.areas.get(name)
@@ -107,6 +108,7 @@ def _get(office: Office, request: Request, body: bytes) -> Reply:
         files_too=bool(request.rights & FILES_TOO),
         head=request.method == "HEAD",
         may_list=bool(request.rights & MAY_LIST),
+        given_up=office.given_up,
     )
 
 

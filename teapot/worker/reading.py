@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from teapot.worker import checksum, conditions, digests, http_dates, listing, ranges
@@ -23,7 +23,17 @@ class Reply(NamedTuple):
     length: int | None = None  # of the body, or for HEAD of what GET would send; None: not known
 
 
-def get(area: Area, path: bytes, collection: bool, fields: Mapping[str, bytes], *, files_too: bool, head: bool, may_list: bool) -> Reply:
+def get(
+    area: Area,
+    path: bytes,
+    collection: bool,
+    fields: Mapping[str, bytes],
+    *,
+    files_too: bool,
+    head: bool,
+    may_list: bool,
+    given_up: Callable[[], bool] = lambda: False,
+) -> Reply:
     """`files_too` False: only a collection may be told of here. The body's descriptor is the caller's to close."""
     descriptor = area.open(path, os.O_RDONLY)
     try:
@@ -36,7 +46,7 @@ def get(area: Area, path: bytes, collection: bool, fields: Mapping[str, bytes], 
             raise Refusal("not_found", "a file, asked for as a collection")
         if not files_too:
             raise Refusal("permission_denied", "a file, where the scopes allow a collection only")
-        reply = _file(path, descriptor, status, fields, head)
+        reply = _file(path, descriptor, status, fields, head, given_up)
         if reply.body is not None:
             descriptor = -1  # the body's now
         return reply
@@ -58,7 +68,9 @@ def _collection(area: Area, path: bytes, descriptor: int, status: os.stat_result
     return Reply(200, fields, Body(listing.page(area, path, os.dup(descriptor)), None))
 
 
-def _file(path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[str, bytes], head: bool) -> Reply:
+def _file(
+    path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[str, bytes], head: bool, given_up: Callable[[], bool]
+) -> Reply:
     tag = etag(status)
     fields: Fields = [
         (b"etag", tag),
@@ -71,7 +83,7 @@ def _file(path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[s
     if verdict is Verdict.FAILED:
         raise Refusal("precondition_failed")
     kind = content_type(path)
-    fields += _digest(descriptor, asked)
+    fields += _digest(descriptor, asked, given_up)
     if not head and "range" in asked and conditions.range_stands(asked.get("if-range"), tag, status.st_mtime):
         reply = _ranges(descriptor, status.st_size, asked["range"], fields, kind)
         if reply:
@@ -89,9 +101,9 @@ def _judge(asked: Mapping[str, bytes], tag: bytes, status: os.stat_result) -> Ve
         raise Refusal("bad_header", str(wrong)) from wrong
 
 
-def _digest(descriptor: int, asked: Mapping[str, bytes]) -> Fields:
+def _digest(descriptor: int, asked: Mapping[str, bytes], given_up: Callable[[], bool]) -> Fields:
     wish = digests.wish(asked)
-    return [wish.answer(checksum.digest(descriptor, wish.algorithm))] if wish else []
+    return [wish.answer(checksum.digest(descriptor, wish.algorithm, given_up))] if wish else []
 
 
 def _ranges(descriptor: int, size: int, header: bytes, fields: Fields, kind: bytes) -> Reply | None:
