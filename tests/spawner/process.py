@@ -195,8 +195,7 @@ class Spawner:
 
     def workers(self, account: Account | None = None) -> list[psutil.Process]:
         """Those that live: a process that has ended and is not reaped yet does not count."""
-        alive = [child for child in psutil.Process(self.process.pid).children() if child.status() != psutil.STATUS_ZOMBIE]
-        return [child for child in alive if account is None or child.uids().real == account.uid]
+        return [child for child in psutil.Process(self.process.pid).children() if _lives(child, account)]
 
     def worker(self, account: Account) -> psutil.Process:
         (found,) = self.workers(account)
@@ -241,6 +240,13 @@ def begin_upload(channel: Channel, path: bytes = b"upload") -> socket.socket:
         packets.send(channel.end, request(999, "PUT", path, streamed=True), descriptors=[theirs.fileno()])
     assert isinstance(channel.hear().message, Continue)
     return ours
+
+
+def _lives(child: psutil.Process, account: Account | None) -> bool:
+    try:
+        return child.status() != psutil.STATUS_ZOMBIE and (account is None or child.uids().real == account.uid)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _become(account: Account, limits: Mapping[int, int]) -> None:
