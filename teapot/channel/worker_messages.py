@@ -14,9 +14,12 @@ Each channel begins with a Hello from both ends. Afterwards:
 Stream pairs are made by the gateway, which gives away one end. A worker never sends a descriptor.
 """
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 CHANNEL_VERSION = 1
+MAX_FIELDS = 32  # of an answer
 MAX_UNANSWERED = 64  # requests on one channel; also bounds the descriptors in flight
 
 ALLOWED = tuple(b"OPTIONS GET HEAD PUT DELETE MKCOL MOVE COPY PROPFIND PROPPATCH LOCK UNLOCK".split())
@@ -74,7 +77,7 @@ class Cancel(Struct, frozen=True, array_like=True, tag=4):
 class Answer(Struct, frozen=True, array_like=True, tag=5):
     id: int
     status: int
-    fields: list[tuple[bytes, bytes]]  # names of ANSWER_FIELDS
+    fields: Annotated[list[tuple[bytes, bytes]], Meta(max_length=MAX_FIELDS)]  # names of ANSWER_FIELDS
     streamed: bool = False  # the body comes on a stream; otherwise it is in this packet
     length: int | None = None  # of the body; None: told by End only. For HEAD: what GET would send
     problem: str = ""  # a code of channel/problems.py; the gateway makes the body

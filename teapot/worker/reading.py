@@ -3,7 +3,7 @@
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from teapot.pages.frame import POLICY
@@ -35,6 +35,7 @@ def get(
     head: bool,
     may_list: bool,
     listing_order: str = "",
+    given_up: Callable[[], bool] = lambda: False,
 ) -> Reply:
     """`files_too` False: only a collection may be told of here. The body's descriptor is the caller's to close."""
     descriptor = area.open(path, os.O_RDONLY)
@@ -54,7 +55,7 @@ def get(
             raise Refusal("not_found", "a file, asked for as a collection")
         if not files_too:
             raise Refusal("permission_denied", "a file, where the scopes allow a collection only")
-        reply = _file(path, descriptor, status, fields, head)
+        reply = _file(path, descriptor, status, fields, head, given_up)
         if reply.body is not None:
             descriptor = -1  # the body's now
         return reply
@@ -80,7 +81,9 @@ def _collection(status: os.stat_result, asked: Mapping[str, bytes]) -> Reply:
     return Reply(200, fields)
 
 
-def _file(path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[str, bytes], head: bool) -> Reply:
+def _file(
+    path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[str, bytes], head: bool, given_up: Callable[[], bool]
+) -> Reply:
     tag, now = etag(status), time.time()
     fields: Fields = [
         (b"etag", tag),
@@ -94,7 +97,7 @@ def _file(path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[s
     if verdict is Verdict.FAILED:
         raise Refusal("precondition_failed")
     kind = content_type(path)
-    fields += _digest(descriptor, asked)
+    fields += _digest(descriptor, asked, given_up)
     if not head and "range" in asked and conditions.range_stands(asked.get("if-range"), tag, status.st_mtime, now):
         reply = _ranges(descriptor, status, asked["range"], fields, kind)
         if reply:
@@ -112,9 +115,9 @@ def _judge(asked: Mapping[str, bytes], tag: bytes, modified: float) -> Verdict:
         raise Refusal("bad_header", str(wrong)) from wrong
 
 
-def _digest(descriptor: int, asked: Mapping[str, bytes]) -> Fields:
+def _digest(descriptor: int, asked: Mapping[str, bytes], given_up: Callable[[], bool]) -> Fields:
     wish = digests.wish(asked)
-    return [wish.answer(checksum.digest(descriptor, wish.algorithm))] if wish else []
+    return [wish.answer(checksum.digest(descriptor, wish.algorithm, given_up))] if wish else []
 
 
 def _ranges(descriptor: int, status: os.stat_result, header: bytes, fields: Fields, kind: bytes) -> Reply | None:

@@ -55,6 +55,7 @@ REFUSED = {
     "status 99": _says(({"status": 99}, b"x")),
     "status 101": _says(({"status": 101}, b"x")),
     "status 600": _says(({"status": 600}, b"x")),
+    "33 fields": _says(({"fields": [(b"etag", b"a")] * 33}, b"x")),
     "more bytes than announced": _says(({"length": 1}, b"xx")),
     "fewer bytes than announced": _says(({"length": 3}, b"xx")),
     "no bytes though announced": _says(({"length": 100}, b"")),
@@ -100,6 +101,29 @@ def test_an_answer_that_comes_too_late_disturbs_nobody_on_that_channel(tmp_path:
     with stage(tmp_path / "log", {"alice": late}, answer_timeout_s=0.5) as gateway:
         assert gateway.ask("alice").startswith(b"HTTP/1.1 504 ")
         assert gateway.ask("alice").endswith(b"in time")
+
+
+def _answers_for_ever(worker: Worker, request: Request, packet: Packet[ToWorker]) -> None:
+    worker.say(Answer(request.id, 200, [], length=0))
+    time.sleep(0.3)  # until the request is over
+    while True:
+        worker.say(Answer(request.id, 200, [(b"etag", b"x" * 8192)] * 5, length=0))
+
+
+def test_a_worker_that_answers_for_ever_is_not_heard_any_more(tmp_path: Path) -> None:
+    """Each message costs the gateway time, whether it means anything or not."""
+    ended = threading.Event()
+
+    def play(worker: Worker, request: Request, packet: Packet[ToWorker]) -> None:
+        try:
+            _answers_for_ever(worker, request, packet)
+        finally:
+            ended.set()
+
+    with stage(tmp_path / "log", {"mallory": play, "alice": well_behaved}) as gateway:
+        assert gateway.ask("mallory")
+        assert ended.wait(2)
+        assert gateway.ask("alice").endswith(b"fine")
 
 
 def _streams(announced: int | None, body: bytes, told: int | None, complete: bool = True) -> Play:

@@ -195,8 +195,7 @@ class Spawner:
 
     def workers(self, account: Account | None = None) -> list[psutil.Process]:
         """Those that live: a process that has ended and is not reaped yet does not count."""
-        alive = [child for child in psutil.Process(self.process.pid).children() if not has_ended(child)]
-        return [child for child in alive if account is None or _is_of(child, account)]
+        return [child for child in psutil.Process(self.process.pid).children() if _lives(child, account)]
 
     def worker(self, account: Account) -> psutil.Process:
         (found,) = self.workers(account)
@@ -243,6 +242,13 @@ def begin_upload(channel: Channel, path: bytes = b"upload") -> socket.socket:
     return ours
 
 
+def _lives(child: psutil.Process, account: Account | None) -> bool:
+    try:
+        return not has_ended(child) and (account is None or child.uids().real == account.uid)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _become(account: Account, limits: Mapping[int, int]) -> None:
     for limit, value in limits.items():
         resource.setrlimit(limit, (value, value))
@@ -263,13 +269,6 @@ def has_ended(process: psutil.Process) -> bool:
         return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
-
-
-def _is_of(process: psutil.Process, account: Account) -> bool:
-    try:
-        return bool(process.uids().real == account.uid)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _is_ended(end: socket.socket) -> bool:
