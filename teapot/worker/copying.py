@@ -60,7 +60,7 @@ def _make_way(target: End, source: os.stat_result, above_source: int, job: Job) 
             return None
         place = Place(prospect.directory, prospect.name)
         if is_collection(existing):
-            refuse_overlap(source, above_source, prospect.directory, existing)
+            refuse_overlap(source, above_source, prospect.directory, existing, job.deep)
             remove_tree(place)
         elif is_collection(source):
             with locked(place.directory):
@@ -129,7 +129,7 @@ def _fill(upload: Upload, source: int, size: int, adler32: int | None) -> None:
 
 def _copy_collection(source: End, target: End, status: os.stat_result, descriptor: int, job: Job) -> bool:
     with target.area.target(target.path) as prospect:
-        refuse_overlap(status, descriptor, prospect.directory, None)
+        refuse_overlap(status, descriptor, prospect.directory, None, job.deep)
     existing = _make_way(target, status, descriptor, job)
     umask, durable = target.area.umask, job.manner.terms.durable
     with target.area.target(target.path) as prospect, prospect.place(umask, durable) as place:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from teapot.channel.worker_messages import ALLOWED, FILES_TOO, MAY_LIST, MAY_REPLACE, Request
 from teapot.configuration import Worker as Settings
 from teapot.worker import content_range, digests, engine, locks, namespace, propfind, propfind_request, reading
-from teapot.worker.area import Area
+from teapot.worker.area import Area, is_collection
 from teapot.worker.bodies import Body
 from teapot.worker.ends import End
 from teapot.worker.entity import etag
@@ -198,16 +198,17 @@ def _overwrite(request: Request) -> bool:
 
 def _propfind(office: Office, request: Request, body: bytes) -> Reply:
     depth = request.fields.get("depth", b"infinity").strip().lower()
-    if depth == b"infinity":
-        raise Refusal("depth_not_allowed")
-    if depth not in (b"0", b"1"):
-        raise Refusal("bad_header", "Depth is 0 or 1")
+    if depth not in (b"0", b"1", b"infinity"):
+        raise Refusal("bad_header", "Depth is 0, 1 or infinity")
     try:
         wanted = propfind_request.read(body)
     except BadXml as wrong:
         raise Refusal("bad_xml", str(wrong)) from wrong
     rights, area = request.rights, office.area(request.area)
-    _preconditions(office, request).hold(area.status(request.path))
+    status = area.status(request.path)
+    if depth == b"infinity" and is_collection(status):
+        raise Refusal("depth_not_allowed")
+    _preconditions(office, request).hold(status)
     pieces = propfind.answer(
         area,
         request.path,

@@ -64,24 +64,29 @@ class Preconditions:
 
     def goes(self, status: os.stat_result | None) -> None:
         """It is removed, with its members."""
+        self._may_go(status)
+        self._hold_rest(status)
+
+    def _may_go(self, status: os.stat_result | None) -> None:
         self._hold_what_was_named(status)
         path = self._request.path
         locks.may_write(self._area, path, self.bearer, exists=True, members=self._members(self._area, path, status))
-        self._hold_rest(status)
 
     def copies(self, target: Area) -> Precondition:
         """What the request is about is read, and the target replaced or made."""
 
         def judge(status: os.stat_result | None) -> None:
-            self.hold(status)
+            self._hold_what_was_named(status)
             self._may_take(status, target)
+            self._hold_rest(status)
 
         return judge
 
     def moves(self, target: Area) -> Precondition:
         def judge(status: os.stat_result | None) -> None:
-            self.goes(status)
+            self._may_go(status)
             self._may_take(status, target)
+            self._hold_rest(status)
             path = self._request.path
             moved = (*locks.on(self._area, path), *self._members(self._area, path, status))
             self.released = sorted({held.path[len(path) + 1 :] for held in moved})

@@ -123,6 +123,8 @@ def test_a_listing_is_there_but_has_no_version(ask: Asker) -> None:
         ("MKCOL", b"missing/c", {}, "parent_missing"),
         ("PUT", b"c", {"body": b"x"}, "is_collection"),
         ("PROPPATCH", b"missing", {"body": UPDATE}, "not_found"),
+        ("PROPPATCH", b"missing/too", {"body": UPDATE}, "not_found"),
+        ("UNLOCK", b"missing/too", {"lock_token": b"<urn:a>"}, "not_found"),
     ],
 )
 def test_where_the_request_would_fail_anyway_no_condition_is_looked_at(

@@ -194,3 +194,14 @@ def test_holes_stay_holes(area: Area, root: Path, data: list[tuple[int, bytes]],
     assert copied.st_size == 8 << 20 and copied.st_blocks * 512 < 1 << 20
     assert (root / "g").read_bytes() == (root / "f").read_bytes()
     assert os.getxattr(root / "g", checksum.ADLER32) == b"%08x" % expected
+
+
+def test_a_collection_without_its_members_may_be_copied_into_itself(area: Area, root: Path) -> None:
+    fill(root, "c/d/f", "c/g")
+
+    def work() -> None:
+        assert copy(area, b"c", b"c/new", deep=False)
+        assert not copy(area, b"c", b"c/d", deep=False)
+
+    as_account(work)
+    assert tree(root) == {"c": None, "c/new": None, "c/d": None, "c/g": b"c/g"}

@@ -180,9 +180,20 @@ def test_a_lock_of_infinite_depth_covers_what_is_below_and_what_will_be(alice: C
 def test_an_exclusive_lock_bears_no_other_above_or_below(alice: Caller, bob: Caller) -> None:
     alice.lock(b"c/d/g")
     assert bob.status("LOCK", b"c/d/g", SHARED) == "locked"
-    assert bob.status("LOCK", b"c", EXCLUSIVE) == "locked"
+    assert bob.status("LOCK", b"c", EXCLUSIVE) == 207
     assert bob.status("LOCK", b"c", EXCLUSIVE, depth=b"0") == 200
     assert bob.status("LOCK", b"c/f", EXCLUSIVE) == 200
+
+
+def test_what_keeps_a_collection_from_being_locked_as_a_whole_is_named(alice: Caller, bob: Caller, root: Path) -> None:
+    """RFC 4918, section 9.10.6: a Multi-Status, although nothing was locked."""
+    bob.lock(b"c/d/g")
+    reply = alice("LOCK", b"c", EXCLUSIVE, depth=b"infinity")
+    said = content(reply)
+    assert reply.status == 207
+    assert b"<D:href>/area/c/d/g</D:href><D:status>HTTP/1.1 423 Locked</D:status>" in said
+    assert b"<D:href>/area/c/</D:href><D:status>HTTP/1.1 424 Failed Dependency</D:status>" in said
+    assert bob.status("PUT", b"c/f", b"free") == 200, "the collection is not locked"
 
 
 def test_shared_locks_bear_each_other_and_each_of_their_tokens_opens(alice: Caller, bob: Caller) -> None:
