@@ -34,7 +34,6 @@ NOT_OFFERED: dict[str, tuple[str, ...]] = {
     "issuer[].profile": ("scitokens",),
     "issuer[].entitlements_from": ("userinfo", "introspection"),
     "mapping.methods[]": ("vo",),
-    "mapping.alise.database_url_file": (),
     "mapping.vo": (),
     "storage_area[].account": ("vo",),
     "storage_area[].recursive_delete": ("token-with-modify",),
@@ -89,9 +88,12 @@ class MappingFile(Section, frozen=True, kw_only=True):
 
 
 class MappingAlise(Section, frozen=True, kw_only=True):
-    url: str
+    """Exactly one of url and database_url_file (configuration_rules.py)."""
+
+    url: str = ""
     site: Name
-    api_key_file: str
+    api_key_file: str = ""
+    database_url_file: str = ""
     link_url: str = ""  # empty: what ALISE says, or url/site
     timeout_s: LookUpSeconds = 2.5  # with keys and directory less than the 15 s that a gateway waits for the authority
     link_ttl_s: Seconds = 300.0  # while the change feed says what changes meanwhile

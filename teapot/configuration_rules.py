@@ -129,12 +129,31 @@ def _mapping(configuration: Configuration) -> Iterator[Complaint]:
 
 
 def _alise(alise: MappingAlise) -> Iterator[Complaint]:
-    if wrong := forms.why_not_alise(alise.url):
-        yield Complaint("mapping.alise.url", wrong)
-    if wrong := forms.why_not_secret_file(alise.api_key_file):
-        yield Complaint("mapping.alise.api_key_file", wrong)
-    if alise.link_url and (wrong := forms.why_not_page(alise.link_url)):
-        yield Complaint("mapping.alise.link_url", wrong)
+    """By HTTPS with a key, or by its database: never half of the one and half of the other."""
+    table = "mapping.alise"
+    if alise.database_url_file:
+        for key in ("url", "api_key_file"):
+            if getattr(alise, key):
+                yield Complaint(f"{table}.{key}", f"is set, and so is {table}.database_url_file: ALISE is asked in one way, take one out")
+        if not alise.link_url:
+            yield Complaint(f"{table}.link_url", "is missing: who is not linked must be told where to do it, and the database does not say")
+    elif not alise.url:
+        yield Complaint(table, "needs url, as in https://alise.example.org, or database_url_file")
+    elif not alise.api_key_file:
+        yield Complaint(f"{table}.api_key_file", "is missing: ALISE answers nobody without a key ('alise keys create')")
+    yield from _alise_forms(alise)
+
+
+def _alise_forms(alise: MappingAlise) -> Iterator[Complaint]:
+    for key, why_not in (
+        ("url", forms.why_not_alise),
+        ("link_url", forms.why_not_page),
+        ("api_key_file", forms.why_not_secret_file),
+        ("database_url_file", forms.why_not_secret_file),
+    ):
+        value = getattr(alise, key)
+        if value and (wrong := why_not(value)):
+            yield Complaint(f"mapping.alise.{key}", wrong)
 
 
 def _methods(mapping: Mapping) -> Iterator[Complaint]:

@@ -10,11 +10,16 @@ from typing import Any, NamedTuple
 _PAGE = re.compile(r"https?://[A-Za-z0-9\[][!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]{0,1999}")
 _MAX_CHANGES = 100_000
 _NOT_ITS_WORDS = (400, 401, 403, 404, 405)  # v2 says these with a code; upstream's ALISE takes our header for a login, badly made
+_OVERLOADED = (429, 502, 503, 504)
 _SUSPENDED = frozenset(("suspended", "banned", "account_suspended", "link_suspended"))
 
 
 class AliseUnavailable(Exception):
     """Nobody knows at present. The text is for the log: it holds no key."""
+
+
+class Unintelligible(AliseUnavailable):
+    """ALISE answers, but with nothing of use about this identity. Others may have better luck."""
 
 
 class KeyRefused(AliseUnavailable):
@@ -81,7 +86,7 @@ def resolved_many(reply: Reply, number: int) -> list[Outcome]:
         raise _no_answer(reply)
     entries = reply.document
     if not isinstance(entries, list) or len(entries) != number or not all(isinstance(one, dict) for one in entries):
-        raise AliseUnavailable("its answer does not have one entry for each identity")
+        raise Unintelligible("its answer does not have one entry for each identity")
     return [_entry(one) for one in entries]
 
 
@@ -92,10 +97,10 @@ def changes(reply: Reply) -> Changes:
         listed, following, reset = reply.document["changes"], reply.document["next"], reply.document.get("reset", False)
         subjects = tuple(Subject(one["iss"], one["sub"]) for one in listed[:_MAX_CHANGES])
     except (TypeError, KeyError, AttributeError, IndexError) as wrong:
-        raise AliseUnavailable(f"its changes have another form: {type(wrong).__name__}") from None
+        raise Unintelligible(f"its changes have another form: {type(wrong).__name__}") from None
     texts = all(isinstance(text, str) for subject in subjects for text in subject)
     if not texts or not isinstance(following, int) or not isinstance(reset, bool) or len(listed) > _MAX_CHANGES:
-        raise AliseUnavailable("its changes have another form")
+        raise Unintelligible("its changes have another form")
     return Changes(subjects, following, reset)
 
 
@@ -107,7 +112,7 @@ def _entry(entry: dict[str, Any]) -> Outcome:
         return NotLinked(page(entry.get("link_url")))
     if code in _SUSPENDED:
         return Suspended()
-    raise AliseUnavailable(f"its answer names neither a username nor why there is none: code {str(code)[:40]!r}")
+    raise Unintelligible(f"its answer names neither a username nor why there is none: code {str(code)[:40]!r}")
 
 
 def page(url: object) -> str:
@@ -134,14 +139,14 @@ def mapped(reply: Reply, subject: Subject) -> Outcome:
 
 def _mapped(document: Any, subject: Subject) -> Outcome:
     if isinstance(document, dict) and "error" in document:
-        raise AliseUnavailable("it answered with an error of its own (status 200)")
+        raise Unintelligible("it answered with an error of its own (status 200)")
     try:
         account, external = document["internal"]["username"], document["external"]
         named = {(one["sub"], _without_slash(one["iss"])) for one in external}
     except (TypeError, KeyError, AttributeError) as wrong:
-        raise AliseUnavailable(f"its answer has another form: {type(wrong).__name__}") from None
+        raise Unintelligible(f"its answer has another form: {type(wrong).__name__}") from None
     if not isinstance(account, str) or not account:
-        raise AliseUnavailable("its answer names no username")
+        raise Unintelligible("its answer names no username")
     return Linked(account) if (subject.subject, _without_slash(subject.issuer)) in named else NotLinked()
 
 
@@ -167,4 +172,5 @@ def _no_answer(reply: Reply) -> AliseUnavailable:
         return KeyRefused(f"it does not accept our API key (status {reply.status}, code {reply.code[:40]!r})")
     if 300 <= reply.status < 400:
         return AliseUnavailable(f"it redirects (status {reply.status}), and a key is not sent elsewhere: correct mapping.alise.url")
-    return AliseUnavailable(f"status {reply.status}" + (f", code {reply.code[:40]!r}" if reply.code else ""))
+    kind = AliseUnavailable if reply.status in _OVERLOADED else Unintelligible
+    return kind(f"status {reply.status}" + (f", code {reply.code[:40]!r}" if reply.code else ""))

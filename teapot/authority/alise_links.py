@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from teapot.accounts import is_account_name
-from teapot.authority.alise_answers import AliseUnavailable, KeyRefused, Linked, NotLinked, Outcome, Subject, Suspended
+from teapot.authority.alise_answers import AliseUnavailable, KeyRefused, Linked, NotLinked, Outcome, Subject, Suspended, Unintelligible
 from teapot.authority.breaker import Breaker
 from teapot.authority.refusal import Refusal
 from teapot.configuration import MappingAlise
@@ -185,7 +185,11 @@ class AliseLinks:
         return outcome
 
     def _failed(self, unavailable: AliseUnavailable) -> None:
-        self._breaker.failed(time.monotonic())
+        """Somebody whose identity ALISE stumbles over keeps nobody else from being asked for."""
+        if isinstance(unavailable, Unintelligible):
+            self._breaker.succeeded()
+        else:
+            self._breaker.failed(time.monotonic())
         self.lookups["key_refused" if isinstance(unavailable, KeyRefused) else "unavailable"] += 1
         log.error("ALISE: %s", unavailable)
 

@@ -8,7 +8,7 @@ import enum
 import hashlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import quote, quote_plus
 
 from teapot.authority import alise_answers as answers
@@ -69,15 +69,16 @@ class AliseService:
         await self._http.close()
 
     async def _resolve_v1(self, subject: Subject) -> Outcome:
-        """A "+" or "%" in a subject is lost on the way to upstream's ALISE unless it is encoded once more."""
-        outcome = await self._ask_v1(subject, quote_plus(subject.subject))
-        if isinstance(outcome, NotLinked) and ("+" in subject.subject or "%" in subject.subject):
-            return await self._ask_v1(subject, quote_plus(quote_plus(subject.subject)))
+        """In each form in which upstream's ALISE may know it."""
+        outcome: Outcome = NotLinked()
+        for issuer, encoded in _forms_of_v1(subject):
+            outcome = await self._ask_v1(subject, f"{self._v1}/{issuer}/user/{encoded}")
+            if not isinstance(outcome, NotLinked):
+                break
         return outcome
 
-    async def _ask_v1(self, subject: Subject, encoded: str) -> Outcome:
-        issuer = hashlib.sha1(subject.issuer.encode(), usedforsecurity=False).hexdigest()
-        reply = await self._http.get_with_key_in_query(f"{self._v1}/{issuer}/user/{encoded}", self._timeout_s)
+    async def _ask_v1(self, subject: Subject, path: str) -> Outcome:
+        reply = await self._http.get_with_key_in_query(path, self._timeout_s)
         try:
             outcome = answers.mapped(reply, subject)
         except NoSuchPath:
@@ -94,6 +95,18 @@ class AliseService:
         if dialect is Dialect.V1 and (self._dialect is not Dialect.V1 or time.monotonic() >= self._v1_until):
             self._v1_until = time.monotonic() + LOOK_FOR_V2_S
         self._dialect = dialect
+
+
+def _forms_of_v1(subject: Subject) -> Iterator[tuple[str, str]]:
+    """An issuer may be registered with a slash that its tokens do not have. A "+" or "%" in a subject is lost on the way
+    unless it is encoded once more.
+    """
+    bare, encoded = subject.issuer.rstrip("/"), quote_plus(subject.subject)
+    for issuer in (subject.issuer, f"{bare}/" if bare == subject.issuer else bare):
+        hashed = hashlib.sha1(issuer.encode(), usedforsecurity=False).hexdigest()
+        yield hashed, encoded
+        if "+" in subject.subject or "%" in subject.subject:
+            yield hashed, quote_plus(encoded)
 
 
 def _question(subject: Subject) -> dict[str, str]:

@@ -13,15 +13,12 @@ from teapot.authority.account_directory import AccountDirectory
 from teapot.authority.admission import Admission, Admitted
 from teapot.authority.answers import Answers
 from teapot.authority.authenticate import Authenticator
+from teapot.authority.cannot_serve import CannotServe
 from teapot.authority.mapping_sources import MappingSources
 from teapot.channel.start import AuthorityStart
 from teapot.configuration import StorageArea, Trust
 
 MAX_WAIT_FOR_KEYS_S = 8.0  # with the directory's patience less than a gateway's own
-
-
-class CannotServe(Exception):
-    """Why the authority does not start, for the log."""
 
 
 @dataclass(slots=True)

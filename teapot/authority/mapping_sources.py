@@ -7,10 +7,13 @@ import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from teapot.authority.alise_database import AliseDatabase
 from teapot.authority.alise_feed import AliseFeed
 from teapot.authority.alise_http import AliseHttp, ApiKey, Way
 from teapot.authority.alise_links import AliseLinks, Coverage
 from teapot.authority.alise_service import SILENCE_S, AliseService
+from teapot.authority.cannot_serve import CannotServe
+from teapot.authority.database_urls import BadDatabaseUrl, opened
 from teapot.authority.map_identity import IdentityMap, MappingChange
 from teapot.authority.mapping_file import MappingFile
 from teapot.channel.start import AuthorityStart
@@ -28,7 +31,7 @@ class MappingSources:
         if begin.mapping.file and "file" in begin.mapping.methods:
             self.file = self._table(begin, begin.mapping.file.path)
         if begin.mapping.alise and "alise" in begin.mapping.methods:
-            self.alise = self._service(begin, begin.mapping.alise, tls)
+            self.alise = self._links(begin, begin.mapping.alise, tls)
         self.identities = IdentityMap(begin.mapping, self.file, self.alise)
 
     @property
@@ -48,18 +51,30 @@ class MappingSources:
         self._background.append(file.watch)
         return file
 
-    def _service(self, begin: AuthorityStart, settings: MappingAlise, tls: ssl.SSLContext) -> AliseLinks:
-        way = Way(settings.url, tls, begin.outbound.proxy, ApiKey(_secret(begin.alise_secret)))
-        service = AliseService(AliseHttp(way), settings.site, settings.timeout_s)
-        coverage = Coverage(SILENCE_S)
-        links = AliseLinks(service, settings, coverage, self._lost)
-        self._background.append(AliseFeed(service, links, coverage, self._lost).follow)
-        self._closing += [links.close, service.close]
+    def _links(self, begin: AuthorityStart, settings: MappingAlise, tls: ssl.SSLContext) -> AliseLinks:
+        source, coverage = _source(begin, settings, tls), Coverage(SILENCE_S)
+        links = AliseLinks(source, settings, coverage, self._lost)
+        self._background.append(AliseFeed(source, links, coverage, self._lost).follow)
+        self._closing += [links.close, source.close]
         return links
 
     def _lost(self, accounts: frozenset[str]) -> None:
         """Of somebody; with none, something else has changed."""
         self.on_change(self.identities.change(accounts) if accounts else MappingChange())
+
+
+def _source(begin: AuthorityStart, settings: MappingAlise, tls: ssl.SSLContext) -> AliseService | AliseDatabase:
+    secret = _secret(begin.alise_secret)
+    if settings.url:
+        way = Way(settings.url, tls, begin.outbound.proxy, ApiKey(secret))
+        return AliseService(AliseHttp(way), settings.site, settings.timeout_s)
+    try:
+        return AliseDatabase(opened(secret, settings.timeout_s), settings.site)
+    except BadDatabaseUrl as wrong:
+        raise CannotServe(f"mapping.alise.database_url_file: {wrong}") from None
+    except ImportError:
+        needs = "PostgreSQL needs the package asyncpg: install teapot-alise[postgresql]"
+        raise CannotServe(f"mapping.alise.database_url_file: {needs}") from None
 
 
 def _secret(descriptor: int) -> str:

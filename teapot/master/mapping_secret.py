@@ -10,12 +10,13 @@ from teapot.master.service_accounts import CannotServe
 
 
 def read(mapping: Mapping) -> int:
-    """The API key; -1: none is needed."""
+    """The API key, or the URL of the database; -1: none is needed."""
     alise = mapping.alise
     if alise is None:
         return -1
+    key = "database_url_file" if alise.database_url_file else "api_key_file"
     try:
-        return memfd.sealed("teapot-alise", secret_files.secret(alise.api_key_file, "mapping.alise.api_key_file").encode())
+        return memfd.sealed("teapot-alise", secret_files.secret(getattr(alise, key), f"mapping.alise.{key}").encode())
     except BadConfiguration as wrong:
         raise CannotServe(str(wrong)) from wrong
 

@@ -422,6 +422,16 @@ def test_a_key_that_is_refused_is_told_to_the_admin_as_such(start: Start, issuer
     assert ("key_refused",) in dict(authority.scraped().counters["teapot_alise_lookups_total"])
 
 
+def test_somebody_whom_alise_stumbles_over_keeps_nobody_else_out(
+    upstream: AliseStub, gateway: Gateway, issuer: TestIssuer, account: str
+) -> None:
+    upstream.instead["v1"] = alise_stub.error_200
+    for _ in range(10):
+        assert ask(gateway, issuer, "a:b").refusals == {"home": "mapping_unavailable"}
+    upstream.instead.clear()
+    assert ask(gateway, issuer).accounts == {"home": account}
+
+
 def test_a_site_that_alise_does_not_know_is_no_answer(start: Start, issuer: TestIssuer) -> None:
     authority = start(site="nosite")
     authority.spawner()
@@ -463,6 +473,14 @@ def test_upstream_s_second_decoding_gives_nobody_somebody_else_s_account(
     upstream.link(issuer.url, "c d", account)
     for mallory in ("a%2Bb", "a%252Bb", "c+d", "c%20d"):
         assert ask(gateway, issuer, mallory).refusals == {"home": "not_linked"}, mallory
+
+
+def test_upstream_may_know_an_issuer_with_a_slash_less_or_more(
+    upstream: AliseStub, gateway: Gateway, issuer: TestIssuer, account: str
+) -> None:
+    upstream.link(issuer.url.rstrip("/"), "a+b", account)
+    assert issuer.url.endswith("/")
+    assert ask(gateway, issuer, "a+b").accounts == {"home": account}
 
 
 def test_a_subject_with_a_slash_is_linked_with_no_upstream(upstream: AliseStub, gateway: Gateway, issuer: TestIssuer) -> None:
