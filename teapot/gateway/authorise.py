@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from teapot.channel.authority_messages import Caller, Capability
-from teapot.channel.worker_messages import FILES_TOO, MAY_LIST, MAY_REPLACE
+from teapot.channel.worker_messages import BY_CAPABILITY, FILES_TOO, MAY_LIST, MAY_REPLACE
 from teapot.configuration import StorageArea
 from teapot.gateway.failure import Failure
 from teapot.gateway.paths import UrlPath, parse
@@ -24,8 +24,9 @@ class Location(NamedTuple):
 
     area: StorageArea
     path: bytes  # relative to the area's root
-    segments: tuple[bytes, ...]  # of the whole URL
+    segments: tuple[bytes, ...]  # of the whole URL, by the area's own path whatever alias it was asked by: scopes are about that
     collection: bool
+    asked_as: str  # the area's path, or an alias
 
 
 class Permit(NamedTuple):
@@ -43,14 +44,15 @@ class Areas:
     """The storage areas by path; the longest match wins, by segments."""
 
     def __init__(self, areas: tuple[StorageArea, ...]) -> None:
-        placed = [(parse(area.path).segments, area) for area in areas]
+        placed = [(parse(path).segments, path, parse(area.path).segments, area) for area in areas for path in (area.path, *area.aliases)]
         self._areas = sorted(placed, key=lambda entry: -len(entry[0]))
         self.all = areas
 
     def locate(self, path: UrlPath) -> Location:
-        for base, area in self._areas:
+        for base, asked_as, own, area in self._areas:
             if path.segments[: len(base)] == base:
-                return Location(area, b"/".join(path.segments[len(base) :]), path.segments, path.collection)
+                below = path.segments[len(base) :]
+                return Location(area, b"/".join(below), own + below, path.collection, asked_as)
         raise Failure("outside_area")
 
 
@@ -154,7 +156,7 @@ def _mkcol(scopes: _Scopes, at: Location, target: Location | None) -> Rights:
 
 
 def _delete(scopes: _Scopes, at: Location, target: Location | None) -> Rights:
-    return (FILES_TOO, 0) if scopes.covers(at, "modify") else None
+    return (FILES_TOO | BY_CAPABILITY, 0) if scopes.covers(at, "modify") else None
 
 
 def _change(scopes: _Scopes, at: Location, target: Location | None) -> Rights:
@@ -165,7 +167,7 @@ def _change(scopes: _Scopes, at: Location, target: Location | None) -> Rights:
 def _move(scopes: _Scopes, at: Location, target: Location | None) -> Rights:
     assert target is not None
     if scopes.covers(at, "modify") and scopes.covers(target, "modify"):
-        return FILES_TOO, MAY_REPLACE | FILES_TOO
+        return FILES_TOO, MAY_REPLACE | FILES_TOO | BY_CAPABILITY
     both = scopes.covers(at, "create", "modify") and scopes.covers(target, "create", "modify")
     return (FILES_TOO, FILES_TOO) if both else None
 
@@ -173,7 +175,9 @@ def _move(scopes: _Scopes, at: Location, target: Location | None) -> Rights:
 def _copy(scopes: _Scopes, at: Location, target: Location | None) -> Rights:
     assert target is not None
     written = _put(scopes, target, None)
-    return (FILES_TOO, written[0]) if written and scopes.covers(at, "read") else None
+    if not written or not scopes.covers(at, "read"):
+        return None
+    return FILES_TOO, written[0] | (BY_CAPABILITY if written[0] & MAY_REPLACE else 0)
 
 
 _TABLE: dict[str, Callable[[_Scopes, Location, Location | None], Rights]] = {

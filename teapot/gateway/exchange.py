@@ -97,6 +97,7 @@ def _request(job: Job, conversation: Exchange, length: int | None, streamed: boo
         target.collection if target else False,
         permit.target_rights,
         permit.principal,
+        permit.location.asked_as,
         received.listing_order,
     )
 

@@ -6,15 +6,19 @@ inside; an absolute one is refused even if it points inside, because the kernel 
 """
 
 import contextlib
+import copy
 import errno
 import os
 import stat
 from collections.abc import Iterator
 
+from msgspec import structs
+
 from teapot.accounts import Account
 from teapot.configuration import StorageArea
 from teapot.kernel.openat2 import open_beneath
 from teapot.worker import area_roots
+from teapot.worker.creation import Creation
 from teapot.worker.place import Place, Target, open_directory
 from teapot.worker.refusal import Refusal, refusal_of
 
@@ -27,13 +31,22 @@ _NOTHING_BELOW = {errno.ENOTDIR: "not_found"}  # of what is to be read, moved or
 
 
 class Area:
-    """`root` may be a descriptor of kind O_PATH: a root that can be entered but not read is as good."""
+    """`root` may be a descriptor of kind O_PATH: a root that can be entered but not read is as good. `group`: of what is made; -1: any."""
 
-    def __init__(self, settings: StorageArea, root: int) -> None:
+    def __init__(self, settings: StorageArea, root: int, group: int = -1) -> None:
         self.settings = settings
         self.name = settings.name
         self.root = root
-        self.umask = int(settings.umask, 8)
+        mode = int(settings.directory_mode, 8) if settings.directory_mode else None
+        self.creation = Creation(int(settings.umask, 8), group, mode)
+
+    def seen_as(self, path: str) -> "Area":
+        """The same area under this path of URLs, an alias: hrefs follow it."""
+        if path in ("", self.settings.path):
+            return self
+        seen = copy.copy(self)
+        seen.settings = structs.replace(self.settings, path=path)
+        return seen
 
     def open(self, path: bytes, flags: int) -> int:
         """The caller looks at what it got (fstat) before it reads: it may be a FIFO or a device. Refusal as the kernel refuses."""
@@ -162,7 +175,8 @@ def open_areas(areas: tuple[StorageArea, ...], account: Account) -> dict[str, Ar
         if area.account not in ("identity", account.name) and area.anonymous_account != account.name:
             continue
         try:
-            opened[area.name] = Area(area, area_roots.open_root(area, account))
+            group = area_roots.group(area, account)
+            opened[area.name] = Area(area, area_roots.open_root(area, account), group)
         except Refusal as refusal:
             opened[area.name] = refusal
     return opened

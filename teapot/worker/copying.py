@@ -73,7 +73,7 @@ def _make_way(target: End, source: os.stat_result, above_source: int, job: Job) 
 
 def _copy_file(descriptor: int, target: End, job: Job) -> None:
     status = os.fstat(descriptor)
-    terms = Terms(job.manner.terms.may_replace, lambda existing: _may_stand(existing, job), job.manner.terms.durable)
+    terms = job.manner.terms._replace(precondition=lambda existing: _may_stand(existing, job))
     upload = Upload(target.area, target.path, terms, job.journal, None if sparse.has_holes(status) else status.st_size)
     try:
         upload.attributes = _dead_properties(descriptor)
@@ -131,9 +131,9 @@ def _copy_collection(source: End, target: End, status: os.stat_result, descripto
     with target.area.target(target.path) as prospect:
         refuse_overlap(status, descriptor, prospect.directory, None, job.deep)
     existing = _make_way(target, status, descriptor, job)
-    umask, durable = target.area.umask, job.manner.terms.durable
-    with target.area.target(target.path) as prospect, prospect.place(umask, durable) as place:
-        if not make_directory(place, umask):
+    creation, durable = target.area.creation, job.manner.terms.durable
+    with target.area.target(target.path) as prospect, prospect.place(creation, durable) as place:
+        if not make_directory(place, creation):
             raise Refusal("busy", "somebody else has made the target meanwhile")
         _annotate(place, annotations.read(descriptor).unlocked())
         try:
@@ -183,7 +183,7 @@ def _make_member(source: os.stat_result, target: End, properties: annotations.An
         if lies_in(prospect.directory, source):
             return False
         place = Place(prospect.directory, prospect.name)
-        made = make_directory(place, target.area.umask)
+        made = make_directory(place, target.area.creation)
         _annotate(place, properties)
         return made
 

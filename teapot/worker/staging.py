@@ -8,6 +8,7 @@ import errno
 import os
 
 from teapot.kernel import file_calls
+from teapot.worker.creation import Creation
 from teapot.worker.journal import Journal, hidden_name
 from teapot.worker.place import Place
 from teapot.worker.refusal import refusal_of
@@ -18,17 +19,20 @@ _NO_TMPFILE = frozenset((errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENO
 
 
 class Staged:
-    def __init__(self, directory: int, umask: int, journal: Journal, *, durable: bool) -> None:
+    def __init__(self, directory: int, creation: Creation, journal: Journal, *, durable: bool) -> None:
         """In this directory, or in one below it, the data will get its name. The directory is the caller's, and stays open."""
         self._directory, self._journal = directory, journal
         self._hidden: bytes | None = None
-        before = os.umask(umask)
         try:
-            self.descriptor = self._open(durable)
+            with creation.masked():
+                self.descriptor = self._open(durable)
         except OSError as error:
             raise refusal_of(error, {errno.ENOENT: "parent_missing"}) from error
-        finally:
-            os.umask(before)
+        try:
+            creation.of_file(self.descriptor)
+        except OSError as error:
+            self.discard()
+            raise refusal_of(error) from error
 
     def _open(self, durable: bool) -> int:
         try:

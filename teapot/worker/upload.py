@@ -38,6 +38,7 @@ class Terms(NamedTuple):
     may_replace: bool
     precondition: Precondition
     durable: bool
+    by_capability: bool = False  # the token itself names what may be modified here
 
 
 class Stored(NamedTuple):
@@ -158,7 +159,7 @@ class Upload:
         stage = self._target.directory
         if self._area.settings.overwrite == "in_place" and not os.access(".", os.W_OK | os.X_OK, dir_fd=stage):
             stage = self._area.root  # the old inode gets the data in the end, wherever it was kept meanwhile
-        return Staged(stage, self._area.umask, journal, durable=self._terms.durable)
+        return Staged(stage, self._area.creation, journal, durable=self._terms.durable)
 
     # --- after the body
 
@@ -185,7 +186,7 @@ class Upload:
         return checksum.digest(self.descriptor, algorithm)
 
     def _take_name(self) -> Stored:
-        with self._target.place(self._area.umask, self._terms.durable) as place:
+        with self._target.place(self._area.creation, self._terms.durable) as place:
             with locked(place.directory):
                 stored = self._settle(place)
             sync(place.directory, self._terms.durable)

@@ -3,7 +3,7 @@
 import pytest
 
 from teapot.channel.authority_messages import Caller, Capability
-from teapot.channel.worker_messages import FILES_TOO, MAY_LIST, MAY_REPLACE
+from teapot.channel.worker_messages import BY_CAPABILITY, FILES_TOO, MAY_LIST, MAY_REPLACE
 from teapot.configuration import StorageArea
 from teapot.gateway.authorise import Areas, Permit, authorise
 from teapot.gateway.failure import Failure
@@ -54,7 +54,7 @@ ANYWHERE: dict[str, dict[str, int]] = {  # method: {action on this path, or abov
     "PROPFIND": {READ: GETS, CREATE: TELLS, MODIFY: TELLS, STAGE: TELLS},
     "PUT": {CREATE: NEWS, MODIFY: WRITES},
     "MKCOL": {CREATE: MAKES, MODIFY: MAKES},
-    "DELETE": {MODIFY: FILES_TOO},
+    "DELETE": {MODIFY: FILES_TOO | BY_CAPABILITY},
 }
 
 
@@ -102,9 +102,9 @@ def test_paths_of_scopes_are_relative_to_the_issuers_base() -> None:
 @pytest.mark.parametrize(
     ("scopes", "rights"),
     [
-        (("storage.modify:/data",), (FILES_TOO, MAY_REPLACE | FILES_TOO)),
+        (("storage.modify:/data",), (FILES_TOO, MAY_REPLACE | FILES_TOO | BY_CAPABILITY)),
         (("storage.create:/data",), (FILES_TOO, FILES_TOO)),
-        (("storage.modify:/data/a", "storage.modify:/data/b"), (FILES_TOO, MAY_REPLACE | FILES_TOO)),
+        (("storage.modify:/data/a", "storage.modify:/data/b"), (FILES_TOO, MAY_REPLACE | FILES_TOO | BY_CAPABILITY)),
         (("storage.modify:/data/a",), None),
         (("storage.modify:/data/b",), None),
         (("storage.read:/data",), None),
@@ -121,7 +121,7 @@ def test_a_move_needs_both_ends(scopes: tuple[str, ...], rights: tuple[int, int]
 @pytest.mark.parametrize(
     ("scopes", "target_rights"),
     [
-        (("storage.read:/data/a", "storage.modify:/data/b"), MAY_REPLACE | FILES_TOO),
+        (("storage.read:/data/a", "storage.modify:/data/b"), MAY_REPLACE | FILES_TOO | BY_CAPABILITY),
         (("storage.read:/data/a", "storage.create:/data/b"), FILES_TOO),
         (("storage.read:/data",), None),
         (("storage.modify:/data",), None),
