@@ -56,8 +56,9 @@ class Upload:
         self._lock, self._open = threading.Lock(), True
         with contextlib.ExitStack() as opened:
             self._target = opened.enter_context(area.target(path, follow=True))
-            self._inspect(Place(self._target.directory, self._target.name), self._target.status())
-            self._staged = self._stage(opened, journal)
+            old = self._target.status()
+            self._inspect(Place(self._target.directory, self._target.name), old)
+            self._staged = self._stage(journal, replaces=old is not None)
             opened.callback(self._staged.discard)
             self.descriptor = self._staged.descriptor
             if length and length > _RESERVED_FROM_BYTES:
@@ -127,11 +128,11 @@ class Upload:
                 raise Refusal("replace_not_in_scope")
             replace.inspect(place, old, self._area)
 
-    def _stage(self, opened: contextlib.ExitStack, journal: Journal) -> Staged:
+    def _stage(self, journal: Journal, *, replaces: bool) -> Staged:
         stage = self._target.directory
         if self._area.settings.overwrite == "in_place" and not os.access(".", os.W_OK | os.X_OK, dir_fd=stage):
             stage = self._area.root  # the old inode gets the data in the end, wherever it was kept meanwhile
-        return Staged(stage, self._area.umask, journal, durable=self._terms.durable)
+        return Staged(stage, self._area.umask, journal, durable=self._terms.durable, private=replaces)
 
     # --- after the body
 
