@@ -167,6 +167,27 @@ def test_a_streamed_body_that_is_not_as_told_is_visibly_cut(tmp_path: Path, lie:
         assert len(body) < 100 and not body.endswith(b"0\r\n\r\n")
 
 
+def test_an_upload_that_was_taken_is_not_given_to_another_worker_without_its_body(tmp_path: Path) -> None:
+    """The next one would store an empty file."""
+    begun: list[str] = []
+
+    def takes_it_and_goes(worker: Worker, request: Request, packet: Packet[ToWorker]) -> None:
+        begun.append(request.method)
+        worker.say(Continue(request.id))
+        with socket.socket(fileno=packet.descriptors[0]) as stream:
+            while stream.recv(1 << 20):
+                pass
+        worker.next()
+        worker.end.shutdown(socket.SHUT_RD)
+        worker.say(Answer(request.id, 200, [], streamed=True))
+
+    with stage(tmp_path / "log", {"mallory": takes_it_and_goes}) as gateway:
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (100_000, bytes(100_000))
+        answer = gateway.ask("mallory", "PUT", "Transfer-Encoding: chunked\r\n", body)
+        assert answer.startswith(b"HTTP/1.1 502 ")
+        assert begun == ["PUT"]
+
+
 def test_head_never_gets_a_body(tmp_path: Path) -> None:
     with stage(tmp_path / "log", {"mallory": _streams(4, b"evil", 4)}, body_timeout_s=0.3) as gateway:
         assert b"evil" not in gateway.ask("mallory", "HEAD")
