@@ -19,7 +19,6 @@ _X32 = 0x40000000  # the same calls of x86_64 by other numbers begin here
 _IO_URING_SETUP = 425  # by which all of these could be asked for without a call
 
 _FAST_OPEN = 0x20000000  # a flag of sending that connects, too: also a socket that was connected to somebody else
-
 _DATAGRAMS = 0x2  # in the types SOCK_DGRAM and SOCK_RAW, not in SOCK_STREAM and SOCK_SEQPACKET: who has one sends to any path
 
 
@@ -28,9 +27,7 @@ class _Machine(NamedTuple):
 
     architecture: int
     refused: tuple[int, ...]  # socket, bind, connect
-    refused_with: tuple[
-        tuple[int, int, int], ...
-    ]  # call, argument, bits: sendto, sendmsg and sendmmsg by their flags, socketpair by its type
+    refused_with: tuple[tuple[int, int, int], ...]  # call, argument, bits: sendto and its kin by flags, socketpair by type
 
 
 _GENERIC = (198, 200, 203), ((206, 3, _FAST_OPEN), (211, 2, _FAST_OPEN), (269, 3, _FAST_OPEN), (199, 1, _DATAGRAMS))
