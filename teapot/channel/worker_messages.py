@@ -136,6 +136,6 @@ REQUEST_FIELDS = frozenset(
 ANSWER_FIELDS = frozenset(
     (
         b"accept-ranges allow cache-control content-disposition content-range content-security-policy content-type dav digest etag "
-        b"last-modified location lock-token ms-author-via repr-digest vary x-oc-mtime"
+        b"last-modified lock-token ms-author-via repr-digest vary x-oc-mtime"
     ).split()
 )

@@ -110,10 +110,10 @@ class _Scopes:
         """A capability for one of the actions on this path or above it."""
         return any(one.action in actions and self._holds(one, location) for one in self._capabilities)
 
-    def below(self, location: Location) -> bool:
-        """This path is an ancestor of what some capability (but poll) is for."""
+    def below(self, location: Location, *actions: str) -> bool:
+        """This path is an ancestor of what some capability for one of the actions is for."""
         here = location.segments
-        paths = (self._base + one.path for one in self._capabilities if one.action != "poll")
+        paths = (self._base + one.path for one in self._capabilities if one.action in actions)
         return any(len(path) > len(here) and path[: len(here)] == here for path in paths)
 
     def _holds(self, capability: Capability, location: Location) -> bool:
@@ -130,7 +130,7 @@ Rights = tuple[int, int] | None  # at the location, at the target; None: refused
 def _stat(scopes: _Scopes, at: Location, target: Location | None) -> Rights:
     if scopes.covers(at, "read", "create", "modify", "stage"):
         return FILES_TOO | (MAY_LIST if scopes.covers(at, "read") else 0), 0
-    return (0, 0) if scopes.below(at) or _is_its_collection(scopes, at) else None
+    return (0, 0) if scopes.below(at, "read", "create", "modify", "stage") or _is_its_collection(scopes, at) else None
 
 
 def _is_its_collection(scopes: _Scopes, at: Location) -> bool:
@@ -151,8 +151,9 @@ def _put(scopes: _Scopes, at: Location, target: Location | None) -> Rights:
 
 
 def _mkcol(scopes: _Scopes, at: Location, target: Location | None) -> Rights:
+    """Also the way to what may be written; who may only read makes nothing."""
     as_collection = at._replace(collection=True)
-    return (0, 0) if scopes.covers(as_collection, "create", "modify") or scopes.below(at) else None
+    return (0, 0) if scopes.covers(as_collection, "create", "modify") or scopes.below(at, "create", "modify") else None
 
 
 def _delete(scopes: _Scopes, at: Location, target: Location | None) -> Rights:

@@ -27,7 +27,7 @@ from teapot.gateway.identify import Authority
 from teapot.gateway.paths import Hosts
 from teapot.gateway.reach_worker import Spawner
 from teapot.gateway.request_path import Steps
-from teapot.kernel import landlock, process
+from teapot.kernel import landlock, no_sockets, process
 
 log = logging.getLogger(__name__)
 
@@ -157,6 +157,8 @@ def main(descriptor: int) -> None:
         codecs.lookup(codec)
     if landlock.restrict(()) == 0:
         log.warning("this kernel has no Landlock: that the gateway opens no file rests on its code alone")
+    if not no_sockets.refuse_new():
+        log.warning("this kernel has no seccomp: that the gateway connects to nobody rests on its code alone")
 
     gc.collect()
     gc.freeze()  # what is loaded by now stays: it need not be looked through again

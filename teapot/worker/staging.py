@@ -19,9 +19,13 @@ _NO_TMPFILE = frozenset((errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENO
 
 
 class Staged:
-    def __init__(self, directory: int, creation: Creation, journal: Journal, *, durable: bool) -> None:
-        """In this directory, or in one below it, the data will get its name. The directory is the caller's, and stays open."""
+    def __init__(self, directory: int, creation: Creation, journal: Journal, *, durable: bool, private: bool = False) -> None:
+        """In this directory, or in one below it, the data will get its name. The directory is the caller's, and stays open.
+
+        `private`: it takes the place of a file, who may read it is not known yet. Until then a hidden name is the account's alone.
+        """
         self._directory, self._journal = directory, journal
+        self._hidden_mode = 0o600 if private else _MODE
         self._hidden: bytes | None = None
         try:
             with creation.masked():
@@ -43,7 +47,7 @@ class Staged:
         name = hidden_name()
         self._journal.note(self._directory, name, durable=durable)
         try:
-            descriptor = os.open(name, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE, dir_fd=self._directory)
+            descriptor = os.open(name, _FLAGS | os.O_CREAT | os.O_EXCL, self._hidden_mode, dir_fd=self._directory)
         except BaseException:
             self._journal.forget(name)
             raise
