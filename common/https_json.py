@@ -71,7 +71,7 @@ class JsonClient:
                     return answer.headers.get("Location", "")
                 if answer.status != 200:
                     raise (NotOffered if 400 <= answer.status < 500 else FetchFailed)(f"{url}: status {answer.status}")
-                return await _bounded(answer.content, url)
+                return await read_bounded(answer.content, url)
         except TimeoutError as late:
             raise FetchFailed(f"{url}: no complete answer in time") from late
         except (aiohttp.ClientError, OSError, ValueError) as failed:
@@ -115,7 +115,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
 
 
-async def _bounded(content: aiohttp.StreamReader, url: str) -> bytes:
+async def read_bounded(content: aiohttp.StreamReader, url: str) -> bytes:
     document = bytearray()
     async for piece in content.iter_any():
         document += piece

@@ -1,4 +1,4 @@
-"""teapot serve | check [--effective] | demo | --version: the names that people's scripts rely on.
+"""teapot serve | check [--effective] [--files] | demo | --version: the names that people's scripts rely on.
 
 Exit statuses: 0, 1 when the service cannot be started, 2 for a wrong command line, 78 (EX_CONFIG) for a configuration that is refused.
 """
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         _say(bad.complaints)
         return BAD_CONFIGURATION
     _say(f"note: {remark}" for remark in remarks(loaded.value))
-    return _check(loaded, parsed.effective) if parsed.command == "check" else _serve(loaded, parsed.config)
+    return _check(loaded, parsed) if parsed.command == "check" else _serve(loaded, parsed.config)
 
 
 def read(path: Path) -> Loaded[Configuration]:
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--config", type=Path, default=_DEFAULT, metavar="FILE", help=f"default: {_DEFAULT}; conf.d/*.toml beside it adds"
         )
+    check.add_argument("--files", action="store_true", help="also whether the keys and secrets that it names can be read (as root)")
     check.add_argument("--effective", action="store_true", help="print every value and where it comes from")
     demo = commands.add_parser("demo", help="the main job on this machine, with an issuer of its own; needs no root")
     demo.add_argument("rest", nargs=argparse.REMAINDER)
@@ -66,9 +67,11 @@ def _serve(loaded: Loaded[Configuration], path: Path) -> int:
     return serve.main(loaded.value, loaded.files, path.absolute())
 
 
-def _check(loaded: Loaded[Configuration], effective: bool) -> int:
+def _check(loaded: Loaded[Configuration], parsed: argparse.Namespace) -> int:
     configuration = loaded.value
-    if effective:
+    if parsed.files and not _can_be_read(configuration):
+        return 1
+    if parsed.effective:
         for line in _effective(loaded):
             print(line)
     else:
@@ -77,6 +80,19 @@ def _check(loaded: Loaded[Configuration], effective: bool) -> int:
         print(f"{configuration.server.public_url} on {', '.join(configuration.server.listen)}: {areas}")
         print(f"issuers: {', '.join(issuer.url for issuer in configuration.issuer)}")
     return 0
+
+
+def _can_be_read(configuration: Configuration) -> bool:
+    """As the service will: not by looking at modes, but by reading."""
+    from teapot.master import mapping_secret, service_accounts, tls_files
+
+    try:
+        tls_files.close(tls_files.read(configuration.server))
+        mapping_secret.close(mapping_secret.read(configuration.mapping))
+    except service_accounts.CannotServe as wrong:
+        _say([str(wrong)])
+        return False
+    return True
 
 
 def _effective(loaded: Loaded[Configuration]) -> Iterator[str]:

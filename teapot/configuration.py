@@ -15,6 +15,8 @@ from msgspec.structs import replace
 _YEAR_S = 366 * 86400
 _LARGEST = (1 << 31) - 1
 
+NoOrSomeSeconds = Annotated[float, Meta(ge=0, le=_YEAR_S, description="a number, 0 or more, at most a year")]
+LookUpSeconds = Annotated[float, Meta(gt=0, le=5, description="a number above 0, at most 5")]
 Processes = Annotated[int, Meta(ge=0, le=256, description="an integer from 0 to 256")]
 Positive = Annotated[int, Meta(ge=1, le=_LARGEST, description="an integer, 1 or more")]
 OpenFiles = Annotated[int, Meta(ge=64, le=_LARGEST, description="an integer, 64 or more")]
@@ -31,8 +33,7 @@ NOT_OFFERED: dict[str, tuple[str, ...]] = {
     "trust.private_peers": (),
     "issuer[].profile": ("scitokens",),
     "issuer[].entitlements_from": ("userinfo", "introspection"),
-    "mapping.methods[]": ("alise", "vo"),
-    "mapping.alise": (),
+    "mapping.methods[]": ("vo",),
     "mapping.vo": (),
     "storage_area[].account": ("vo",),
     "storage_area[].recursive_delete": ("token-with-modify",),
@@ -86,14 +87,30 @@ class MappingFile(Section, frozen=True, kw_only=True):
     path: str
 
 
+class MappingAlise(Section, frozen=True, kw_only=True):
+    """Exactly one of url and database_url_file (configuration_rules.py)."""
+
+    url: str = ""
+    site: Name
+    api_key_file: str = ""
+    database_url_file: str = ""
+    link_url: str = ""  # empty: what ALISE says, or url/site
+    timeout_s: LookUpSeconds = 2.5  # with keys and directory less than the 15 s that a gateway waits for the authority
+    link_ttl_s: Seconds = 300.0  # while the change feed says what changes meanwhile
+    link_ttl_without_feed_s: Seconds = 15.0
+    no_link_ttl_s: Seconds = 5.0
+    stale_if_down_s: NoOrSomeSeconds = 3600.0  # for how much longer a link counts that cannot be asked for
+
+
 class MappingClaim(Section, frozen=True, kw_only=True):
     claim: str
     issuers: tuple[str, ...]
 
 
 class Mapping(Section, frozen=True, kw_only=True):
-    methods: tuple[Literal["file", "claim"], ...] = ("file", "claim")
+    methods: tuple[Literal["file", "alise", "claim"], ...] = ("file", "alise", "claim")
     file: MappingFile | None = None
+    alise: MappingAlise | None = None
     claim: tuple[MappingClaim, ...] = ()
 
 

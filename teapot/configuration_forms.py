@@ -84,6 +84,30 @@ def why_not_issuer(value: str) -> str | None:
     return None
 
 
+def why_not_alise(value: str) -> str | None:
+    """As why_not_issuer: a key goes there, and who is who comes back."""
+    url = _split(value, ("http", "https"))
+    if not url or "?" in value or "#" in value:
+        return f"{_without_user(value)!r} must be https://HOST, https://HOST:PORT or below, without query, fragment and user"
+    if url.scheme == "http" and not is_loopback(url.hostname or ""):
+        return f"{value!r} must be an https URL: plain http is accepted on loopback addresses only"
+    return None
+
+
+def why_not_page(value: str) -> str | None:
+    """Of a page that people are sent to: it goes into header fields."""
+    fits = _split(value, ("http", "https")) and value.isascii() and not re.search(r"[<>\"\\^`{|}]", value)
+    return None if fits else f"{_without_user(value)!r} must be the https URL of a page"
+
+
+def why_not_secret_file(value: str) -> str | None:
+    """An absolute path, or credential:NAME."""
+    if value.startswith("credential:"):
+        return None if re.fullmatch(r"credential:[A-Za-z0-9_.-]+", value) else f"{value!r} must be credential:NAME"
+    wrong = why_not_absolute(value)
+    return f"{wrong}, or credential:NAME" if wrong else None
+
+
 def why_not_proxy(value: str) -> str | None:
     url = _split(value, ("http", "https"))
     return None if url and url.path in ("", "/") else f"{_without_user(value)!r} must be http://HOST:PORT; it can hold no password"

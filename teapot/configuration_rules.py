@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from common.configuration_types import Complaint
 from teapot import configuration_forms as forms
-from teapot.configuration import Configuration, Issuer, Mapping, Server
+from teapot.configuration import Configuration, Issuer, Mapping, MappingAlise, Server
 from teapot.storage_area_rules import area_complaints
 
 
@@ -30,7 +30,8 @@ def remarks(configuration: Configuration) -> list[str]:
     needed = [area.name for area in configuration.storage_area if area.account == "identity"]
     found = []
     if needed and not _sources(mapping):
-        found.append(f"nobody can use {', '.join(needed)} yet: neither [mapping.file] nor [[mapping.claim]] says who has which account")
+        tables = "[mapping.file], [mapping.alise] and [[mapping.claim]]"
+        found.append(f"nobody can use {', '.join(needed)} yet: none of {tables} says who has which account")
     return found
 
 
@@ -116,6 +117,8 @@ def _mapping(configuration: Configuration) -> Iterator[Complaint]:
     yield from _methods(mapping)
     if mapping.file and (wrong := forms.why_not_absolute(mapping.file.path)):
         yield Complaint("mapping.file.path", wrong)
+    if mapping.alise:
+        yield from _alise(mapping.alise)
     for number, claim in enumerate(mapping.claim):
         key = f"mapping.claim[{number}]"
         if not claim.claim:
@@ -125,9 +128,37 @@ def _mapping(configuration: Configuration) -> Iterator[Complaint]:
         yield from forms.each(f"{key}.issuers", claim.issuers, forms.among([issuer.url for issuer in configuration.issuer]))
 
 
+def _alise(alise: MappingAlise) -> Iterator[Complaint]:
+    """By HTTPS with a key, or by its database: never half of the one and half of the other."""
+    table = "mapping.alise"
+    if alise.database_url_file:
+        for key in ("url", "api_key_file"):
+            if getattr(alise, key):
+                yield Complaint(f"{table}.{key}", f"is set, and so is {table}.database_url_file: ALISE is asked in one way, take one out")
+        if not alise.link_url:
+            yield Complaint(f"{table}.link_url", "is missing: who is not linked must be told where to do it, and the database does not say")
+    elif not alise.url:
+        yield Complaint(table, "needs url, as in https://alise.example.org, or database_url_file")
+    elif not alise.api_key_file:
+        yield Complaint(f"{table}.api_key_file", "is missing: ALISE answers nobody without a key ('alise keys create')")
+    yield from _alise_forms(alise)
+
+
+def _alise_forms(alise: MappingAlise) -> Iterator[Complaint]:
+    for key, why_not in (
+        ("url", forms.why_not_alise),
+        ("link_url", forms.why_not_page),
+        ("api_key_file", forms.why_not_secret_file),
+        ("database_url_file", forms.why_not_secret_file),
+    ):
+        value = getattr(alise, key)
+        if value and (wrong := why_not(value)):
+            yield Complaint(f"mapping.alise.{key}", wrong)
+
+
 def _methods(mapping: Mapping) -> Iterator[Complaint]:
-    """The default names both methods: then what is not configured is passed over."""
-    sources, tables = _sources(mapping), {"file": "[mapping.file]", "claim": "[[mapping.claim]]"}
+    """The default names every method: then what is not configured is passed over."""
+    sources, tables = _sources(mapping), {"file": "[mapping.file]", "alise": "[mapping.alise]", "claim": "[[mapping.claim]]"}
     if len(set(mapping.methods)) != len(mapping.methods):
         yield Complaint("mapping.methods", "names a method twice")
     for named in mapping.methods if mapping.methods != Mapping().methods else ():
@@ -139,4 +170,5 @@ def _methods(mapping: Mapping) -> Iterator[Complaint]:
 
 
 def _sources(mapping: Mapping) -> list[str]:
-    return [method for method, table in (("file", mapping.file), ("claim", mapping.claim)) if table]
+    tables = {"file": mapping.file, "alise": mapping.alise, "claim": mapping.claim}
+    return [method for method, table in tables.items() if table]

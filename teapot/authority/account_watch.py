@@ -3,9 +3,9 @@ while workers run.
 
 Every account with a live worker, or that a gateway may still reach, is looked up anew each round. A worker whose
 groups are not those of the directory any more retires (open requests finish); one whose account is gone or not to be
-served is ended, running transfers too. Accounts that the mapping file no longer names for anybody count as not to be
-served, unless a storage area names them. Somebody who is unlinked from an account that others still use is refused
-with the next request; what runs already finishes.
+served is ended, running transfers too. Accounts that nobody is mapped to any more count as not to be served, unless a
+storage area names them. Somebody who is unlinked from an account that others still use is refused with the next
+request, and its worker retires: what runs already finishes.
 """
 
 import asyncio
@@ -61,6 +61,7 @@ class AccountWatch:
         self._workers: dict[str, Serving] = {}
         self._reachable: dict[str, float] = {}  # account: until when, monotonic
         self._unmapped: set[str] = set()
+        self._fewer: set[str] = set()
 
     @property
     def watched(self) -> int:
@@ -79,6 +80,11 @@ class AccountWatch:
     def unmapped(self, accounts: frozenset[str]) -> None:
         """Nobody is mapped to these any more."""
         self._unmapped |= accounts - self._named_by_areas
+        self._fewer |= accounts & self._named_by_areas
+
+    def fewer(self, accounts: frozenset[str]) -> None:
+        """Somebody is not mapped to these any more, but others are."""
+        self._fewer |= accounts
 
     def forget_workers(self) -> None:
         """A new spawner tells of its workers anew."""
@@ -89,10 +95,16 @@ class AccountWatch:
             await asyncio.sleep(interval_s)
             await self.look_again()
 
-    async def revoke_unmapped(self) -> None:
+    async def end_unmapped(self) -> None:
+        """A worker that served somebody who is to be served no more ends: at once, or, for the others' sake, when what it
+        does is done.
+        """
         for account in sorted(self._unmapped):
             await self._revoke(await self._canonical(account), "no identity is mapped to it any more")
             self._unmapped.discard(account)
+        for account in sorted(self._fewer):
+            await self._retire(await self._canonical(account), "somebody is not mapped to it any more")
+            self._fewer.discard(account)
 
     async def look_again(self) -> None:
         """One round. What cannot be told the spawner, or asked of the directory, is tried again in the next one."""
@@ -125,11 +137,17 @@ class AccountWatch:
         if todo is Verdict.REVOKE:
             await self._revoke(account, standing.objection)
         elif todo is Verdict.RETIRE and worker:
-            log.warning("the ids or groups of %s have changed: its worker retires", account)
-            self._orders.forget()
-            await self._orders.retire(account)
-            if self._workers.get(account) is worker:
-                self._workers[account] = worker._replace(retiring=True)
+            await self._retire(account, "its ids or groups have changed")
+
+    async def _retire(self, account: str, why: str) -> None:
+        worker = self._workers.get(account)
+        if worker is None or worker.retiring:
+            return
+        log.warning("account %s: %s: its worker retires", account, why)
+        self._orders.forget()
+        await self._orders.retire(account)
+        if self._workers.get(account) is worker:
+            self._workers[account] = worker._replace(retiring=True)
 
     async def _revoke(self, account: str, why: str) -> None:
         if account not in self._workers and account not in self._reachable:

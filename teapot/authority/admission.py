@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from teapot.authority.account_directory import AccountDirectory, DirectoryUnavailable
 from teapot.authority.authenticate import Identity
-from teapot.authority.map_identity import IdentityMap
+from teapot.authority.map_identity import FOR_EVER, IdentityMap
 from teapot.authority.refusal import Refusal
 from teapot.channel.authority_messages import Caller
 from teapot.configuration import StorageArea
@@ -27,6 +27,15 @@ class Admitted(NamedTuple):
 
     caller: Caller
     rows_until: float  # monotonic: how long a gateway may reach the caller's accounts
+
+
+class _Own(NamedTuple):
+    """The account that an identity is mapped to, or the problem why there is none."""
+
+    account: str = ""
+    until: float = FOR_EVER
+    problem: str = ""
+    link_url: str = ""
 
 
 class Decided(NamedTuple):
@@ -72,8 +81,8 @@ class Admission:
         return Admitted(caller, now + CACHE_S + ROW_BEYOND_CACHE_S)
 
     async def admit(self, identity: Identity) -> Admitted:
-        own, problem = await self._own_account(identity)
-        accounts, refusals = await self._served(decide(self._areas, identity, own, problem))
+        own = await self._own_account(identity)
+        accounts, refusals = await self._served(decide(self._areas, identity, own.account, own.problem))
         now, left_s = time.monotonic(), identity.claims.expires - time.time()
         caller = Caller(
             subject=identity.claims.subject,
@@ -84,16 +93,18 @@ class Admission:
             has_capabilities=identity.has_capabilities,
             accounts=accounts,
             refusals=refusals,
-            cache_until=now + min(REFUSED_CACHE_S if refusals else CACHE_S, left_s),
+            cache_until=min(now + min(REFUSED_CACHE_S if refusals else CACHE_S, left_s), own.until),
+            link_url=own.link_url,
         )
         return Admitted(caller, now + min(CACHE_S + ROW_BEYOND_CACHE_S, left_s + ROW_BEYOND_EXPIRY_S))
 
-    async def _own_account(self, identity: Identity) -> tuple[str, str]:
+    async def _own_account(self, identity: Identity) -> _Own:
         try:
-            return await self._identities.account(identity), ""
+            mapped = await self._identities.account(identity)
         except Refusal as refusal:
             log.info("%s: %s", refusal.problem, refusal.detail)
-            return "", refusal.problem
+            return _Own(problem=refusal.problem, link_url=refusal.link_url)
+        return _Own(mapped.account, mapped.until)
 
     async def _served(self, decided: Decided) -> Decided:
         """The site's policy has the last word on each account."""

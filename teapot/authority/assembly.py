@@ -13,16 +13,12 @@ from teapot.authority.account_directory import AccountDirectory
 from teapot.authority.admission import Admission, Admitted
 from teapot.authority.answers import Answers
 from teapot.authority.authenticate import Authenticator
-from teapot.authority.map_identity import IdentityMap
-from teapot.authority.mapping_file import MappingFile
+from teapot.authority.cannot_serve import CannotServe
+from teapot.authority.mapping_sources import MappingSources
 from teapot.channel.start import AuthorityStart
 from teapot.configuration import StorageArea, Trust
 
 MAX_WAIT_FOR_KEYS_S = 8.0  # with the directory's patience less than a gateway's own
-
-
-class CannotServe(Exception):
-    """Why the authority does not start, for the log."""
 
 
 @dataclass(slots=True)
@@ -30,13 +26,8 @@ class Parts:
     answers: Answers
     keys: dict[str, KeyCache]
     directory: AccountDirectory
-    mapping_file: MappingFile | None
+    mappings: MappingSources
     named_by_areas: frozenset[str]
-    on_mapping_change: Callable[[Callable[[frozenset[str]], None]], None]
-
-    @property
-    def ready(self) -> bool:
-        return self.mapping_file is None or self.mapping_file.available
 
 
 def trusted(trust: Trust) -> ssl.SSLContext:
@@ -52,18 +43,19 @@ def trusted(trust: Trust) -> ssl.SSLContext:
 
 @contextlib.asynccontextmanager
 async def assemble(begin: AuthorityStart) -> AsyncIterator[Parts]:
-    client = JsonClient(trusted(begin.trust), begin.outbound.proxy, begin.outbound.timeout_s)
+    tls = trusted(begin.trust)
+    client = JsonClient(tls, begin.outbound.proxy, begin.outbound.timeout_s)
     keys = {issuer.url: _key_cache(client, issuer.url, begin.outbound.timeout_s) for issuer in begin.issuers}
     directory = AccountDirectory(begin.accounts, begin.single_account)
-    listeners: list[Callable[[frozenset[str]], None]] = []
-    file = _mapping_file(begin, listeners)
+    mappings = MappingSources(begin, tls)
     authenticator = Authenticator(begin.server, begin.issuers, keys)
-    admission = Admission(begin.areas, IdentityMap(begin.mapping, file), directory)
+    admission = Admission(begin.areas, mappings.identities, directory)
     answers = Answers(_identify(authenticator, admission))
     try:
-        yield Parts(answers, keys, directory, file, _named_by(begin.areas), listeners.append)
+        yield Parts(answers, keys, directory, mappings, _named_by(begin.areas))
     finally:
         await answers.close()
+        await mappings.close()
         for cache in keys.values():
             await cache.close()
         await directory.close()
@@ -72,17 +64,6 @@ async def assemble(begin: AuthorityStart) -> AsyncIterator[Parts]:
 
 def _key_cache(client: JsonClient, issuer: str, timeout_s: float) -> KeyCache:
     return KeyCache(lambda: discovery.key_set(client, issuer), min(timeout_s, MAX_WAIT_FOR_KEYS_S))
-
-
-def _mapping_file(begin: AuthorityStart, listeners: list[Callable[[frozenset[str]], None]]) -> MappingFile | None:
-    if begin.mapping.file is None or "file" not in begin.mapping.methods:
-        return None
-
-    def changed(no_more: frozenset[str]) -> None:
-        for listener in listeners:
-            listener(no_more)
-
-    return MappingFile(begin.mapping.file.path, tuple(issuer.url for issuer in begin.issuers), changed)
 
 
 def _identify(authenticator: Authenticator, admission: Admission) -> Callable[[str], Coroutine[Any, Any, Admitted]]:

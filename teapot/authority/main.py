@@ -5,7 +5,7 @@ import sys
 
 import uvloop
 
-from teapot.authority.assembly import CannotServe
+from teapot.authority.cannot_serve import CannotServe
 from teapot.authority.serve import serve
 from teapot.channel import start
 from teapot.channel.start import AuthorityStart

@@ -3,8 +3,11 @@ that answers wins.
 """
 
 import logging
+from typing import NamedTuple
 
 from teapot.accounts import is_account_name
+from teapot.authority.alise_answers import NotLinked, Subject
+from teapot.authority.alise_links import AliseLinks, Mapped
 from teapot.authority.authenticate import Identity
 from teapot.authority.mapping_file import MappingFile
 from teapot.authority.refusal import Refusal
@@ -12,22 +15,49 @@ from teapot.configuration import Mapping
 
 log = logging.getLogger(__name__)
 
+FOR_EVER = float("inf")  # until somebody says that it is void
+
+
+class MappingChange(NamedTuple):
+    """Accounts that an identity had, and has no more."""
+
+    nobodys: frozenset[str] = frozenset()  # no other identity is known to have it either
+    others: frozenset[str] = frozenset()
+
 
 class IdentityMap:
     """The chain of [mapping] methods."""
 
-    def __init__(self, mapping: Mapping, file: MappingFile | None) -> None:
-        self._mapping, self._file = mapping, file
+    def __init__(self, mapping: Mapping, file: MappingFile | None, alise: AliseLinks | None) -> None:
+        self._mapping, self._file, self._alise = mapping, file, alise
+        self._link_url = _page_for_links(mapping)
 
-    async def account(self, identity: Identity) -> str:
-        """Refusal not_mapped, or mapping_unavailable: a method that cannot be asked is not passed over, for the next
-        might answer otherwise.
+    async def account(self, identity: Identity) -> Mapped:
+        """Refusal not_mapped, not_linked or link_suspended, or mapping_unavailable: a method that cannot be asked is not
+        passed over, for the next might answer otherwise.
         """
+        link_url = None
         for method in self._mapping.methods:
-            name = await self._by_file(identity) if method == "file" else self._by_claim(identity)
-            if name is not None:
-                return name
-        raise Refusal("not_mapped", f"subject {identity.claims.subject!r} of {identity.claims.issuer}")
+            found = await self._by(method, identity)
+            if isinstance(found, NotLinked):
+                link_url = found.link_url or self._link_url
+            elif found is not None:
+                return found
+        who = f"subject {identity.claims.subject!r} of {identity.claims.issuer}"
+        raise Refusal("not_mapped", who) if link_url is None else Refusal("not_linked", who, link_url)
+
+    def change(self, lost: frozenset[str]) -> MappingChange:
+        """What it means for these accounts that somebody has them no more."""
+        others = frozenset(account for account in lost if self._names(account))
+        return MappingChange(lost - others, others)
+
+    async def _by(self, method: str, identity: Identity) -> Mapped | NotLinked | None:
+        """None: this method says nothing about the identity."""
+        if method == "alise":
+            subject = Subject(identity.claims.issuer, identity.claims.subject)
+            return await self._alise.find(subject) if self._alise else None
+        name = await self._by_file(identity) if method == "file" else self._by_claim(identity)
+        return Mapped(name, FOR_EVER) if name is not None else None
 
     async def _by_file(self, identity: Identity) -> str | None:
         return await self._file.account(identity.claims.issuer, identity.claims.subject) if self._file else None
@@ -42,3 +72,14 @@ class IdentityMap:
                 return value
             log.info("%s of %r: no account's name: %r", rule.claim, identity.claims.subject, str(value)[:80])
         return None
+
+    def _names(self, account: str) -> bool:
+        return bool((self._file and self._file.names(account)) or (self._alise and self._alise.names(account)))
+
+
+def _page_for_links(mapping: Mapping) -> str:
+    """Unless ALISE names another one: what the site has configured, or the address at which people know ALISE."""
+    alise = mapping.alise
+    if alise is None:
+        return ""
+    return alise.link_url or f"{alise.url.rstrip('/')}/{alise.site}"

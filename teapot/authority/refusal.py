@@ -2,10 +2,11 @@
 
 
 class Refusal(Exception):
-    def __init__(self, problem: str, detail: str = "") -> None:
+    def __init__(self, problem: str, detail: str = "", link_url: str = "") -> None:
+        """link_url: of the page on which the caller can link an account (not_linked)."""
         super().__init__(problem, detail)
-        self.problem, self.detail = problem, detail
+        self.problem, self.detail, self.link_url = problem, detail, link_url
 
     def again(self) -> "Refusal":
         """The same, to be raised once more: an exception collects a traceback each time."""
-        return Refusal(self.problem, self.detail)
+        return Refusal(self.problem, self.detail, self.link_url)

@@ -20,6 +20,7 @@ from teapot.authority.assembly import Parts, assemble
 from teapot.authority.counts import Counts
 from teapot.authority.gateway_desk import GatewayDesk
 from teapot.authority.link import Link
+from teapot.authority.map_identity import MappingChange
 from teapot.authority.refusal import Refusal
 from teapot.authority.spawner_link import SpawnerLink
 from teapot.channel import observer_messages, packets
@@ -36,7 +37,7 @@ class Authority:
     def __init__(self, begin: AuthorityStart, parts: Parts) -> None:
         self._parts = parts
         self._recheck_s, self._shutdown_s = begin.accounts.recheck_s, begin.server.shutdown_timeout_s
-        self._counts = Counts(parts.answers, parts.keys)
+        self._counts = Counts(parts.answers, parts.keys, parts.mappings.alise)
         self._desks: dict[int, GatewayDesk] = {}
         self._observer: Link | None = None
         self._watch = AccountWatch(
@@ -49,7 +50,7 @@ class Authority:
         self._master = Link(
             socket.socket(fileno=begin.master), self._meet, lambda why: self._leave_within(MASTER_GONE_S)
         )
-        parts.on_mapping_change(self._remapped)
+        parts.mappings.on_change = self._remapped
 
     async def run(self) -> None:
         """Until the master says so or is gone; what is open then is answered, within a bound."""
@@ -101,7 +102,7 @@ class Authority:
 
     def _scrape(self, receiver: packets.Receiver[observer_messages.ToProcess], end: socket.socket) -> None:
         ask = receiver.receive(end).message.ask
-        ready = self._spawner.connected and self._parts.ready
+        ready = self._spawner.connected and self._parts.mappings.ready
         with contextlib.suppress(BlockingIOError):
             packets.send(end, self._counts.scraped(ask, ready, self._watch.watched))
 
@@ -141,12 +142,12 @@ class Authority:
     # --- what changes meanwhile
 
     def _background(self) -> list[Coroutine[Any, Any, None]]:
-        work = [self._watch.run(self._recheck_s), self._end_unmapped()]
-        return [*work, self._parts.mapping_file.watch()] if self._parts.mapping_file else work
+        return [self._watch.run(self._recheck_s), self._end_unmapped(), *self._parts.mappings.background()]
 
-    def _remapped(self, no_more: frozenset[str]) -> None:
+    def _remapped(self, change: MappingChange) -> None:
         self.forget()
-        self._watch.unmapped(no_more)
+        self._watch.unmapped(change.nobodys)
+        self._watch.fewer(change.others)
         self._mapping_changed.set()
 
     async def _end_unmapped(self) -> None:
@@ -154,7 +155,7 @@ class Authority:
             await self._mapping_changed.wait()
             self._mapping_changed.clear()
             try:
-                await self._watch.revoke_unmapped()
+                await self._watch.end_unmapped()
             except Refusal as refusal:
                 log.error("%s: %s", refusal.problem, refusal.detail)
 

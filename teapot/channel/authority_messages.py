@@ -37,6 +37,7 @@ class Caller(Struct, frozen=True, array_like=True):
     accounts: dict[str, str]  # name of the storage area: account, where there is one
     refusals: dict[str, str]  # name of the storage area: code of channel/problems.py, where there is none
     cache_until: float  # monotonic
+    link_url: str = ""  # where somebody who is not_linked can link an account; "": there is no such page
 
 
 class Identified(Struct, frozen=True, array_like=True, tag=1):

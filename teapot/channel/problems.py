@@ -47,6 +47,8 @@ def _table() -> dict[str, Problem]:
         "authority_unavailable": Problem(503, authenticate, "Tokens cannot be verified at present.", 2),
         # map_identity
         "not_mapped": Problem(403, map_identity, "Your identity is not linked to an account of this site: ask the site to link it."),
+        "not_linked": Problem(403, map_identity, "Your identity is not linked to an account of this site: link it, then try again."),
+        "link_suspended": Problem(403, map_identity, "The link of your identity to an account is suspended: ask the site."),
         "account_not_served": Problem(403, map_identity, "Your account is not one that this service may serve."),
         "mapping_unavailable": Problem(503, map_identity, "Who you are here cannot be looked up at present.", 10),
         "area_issuer": Problem(403, map_identity, "This storage area is not open to your token's issuer."),

@@ -60,6 +60,7 @@ class AuthorityStart(Start, frozen=True, kw_only=True):
     outbound: Outbound
     issuers: tuple[Issuer, ...]
     mapping: Mapping
+    alise_secret: int = -1  # memfd with the API key of [mapping.alise], or the URL of its database; -1: none
     accounts: Accounts
     areas: tuple[StorageArea, ...]
     single_account: str

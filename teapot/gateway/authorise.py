@@ -77,7 +77,8 @@ def _account(caller: Caller, location: Location, method: str) -> str:
         raise Failure("anonymous_read_only" if name in caller.accounts else "token_missing")
     if name in caller.accounts:
         return caller.accounts[name]
-    raise Failure(caller.refusals.get(name, "token_missing" if caller.profile == "anonymous" else "not_mapped"))
+    problem = caller.refusals.get(name, "token_missing" if caller.profile == "anonymous" else "not_mapped")
+    raise Failure(problem, link_url=caller.link_url if problem == "not_linked" else "")
 
 
 def _refuse_read_only(method: str, location: Location, target: Location | None) -> None:

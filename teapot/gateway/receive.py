@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple, NewType
 
-from teapot.channel.worker_messages import ALLOWED, REQUEST_FIELDS
+from teapot.channel.worker_messages import ALLOWED, LISTING_ORDERS, REQUEST_FIELDS
 from teapot.gateway.failure import Failure
 from teapot.gateway.http_server import HttpRequest
 from teapot.gateway.paths import Hosts, UrlPath
@@ -41,6 +41,7 @@ class Received(NamedTuple):
     length: int | None  # of the body; None: no body, or chunked
     chunked: bool
     expects_continue: bool
+    listing_order: str = ""  # of LISTING_ORDERS; the one thing that a query may ask for
 
 
 def receive(request: HttpRequest, request_id: str, hosts: Hosts) -> Received:
@@ -62,6 +63,7 @@ def receive(request: HttpRequest, request_id: str, hosts: Hosts) -> Received:
         int(length) if length is not None else None,  # the parser has seen that it is a number
         _chunked(fields),
         _expects_continue(fields),
+        _listing_order(message.path) if "?" in message.path else "",
     )
 
 
@@ -110,6 +112,12 @@ def _chunked(fields: _Fields) -> bool:
     if fields.get(b"content-encoding", b"identity").strip().lower() != b"identity":
         raise Failure("content_encoding_refused")
     return coding is not None
+
+
+def _listing_order(target: str) -> str:
+    """Queries that mean nothing here are overlooked, as they always were."""
+    asked = target.partition("?")[2].partition("&")[0].removeprefix("sort=")
+    return asked if asked in LISTING_ORDERS else ""
 
 
 def _expects_continue(fields: _Fields) -> bool:

@@ -77,6 +77,19 @@ class Reply:
             self._write(data)
         await self.drain()
 
+    async def plain_socket(self) -> int | None:
+        """The client's connection, once all that was written has left; None where what follows has to be encrypted or framed."""
+        transport = self._request.transport
+        if self._chunked or transport is None or transport.get_extra_info("sslcontext"):
+            return None
+        transport.set_write_buffer_limits(0)
+        await self.drain()
+        transport.set_write_buffer_limits()
+        descriptor: int = transport.get_extra_info("socket").fileno()
+        if descriptor < 0:
+            raise ConnectionResetError("the client has gone")
+        return descriptor
+
     async def end(self) -> Done:
         """The body is complete."""
         if self._chunked:
@@ -105,10 +118,12 @@ class Reply:
         problem = failure.problem
         if problem.close or not self._request.content.is_eof():
             self.keep_alive = False
-        body = problem_body(failure.code, self._id.decode())
+        body = problem_body(failure.code, self._id.decode(), failure.link_url)
         fields = [*failure.fields, (b"content-type", b"application/problem+json")]
         if problem.retry_after_s:
             fields.append((b"retry-after", b"%d" % problem.retry_after_s))
+        if failure.link_url:
+            fields.append((b"link", b'<%b>; rel="help"; title="Link your account"' % failure.link_url.encode()))
         if challenge := _challenge(failure.code):
             fields.append((b"www-authenticate", challenge.encode()))
         if problem.status == 405 and not any(name == b"allow" for name, _ in fields):
@@ -124,18 +139,17 @@ class Reply:
         transport.write(data)
 
 
-def problem_body(code: str, request_id: str) -> bytes:
+def problem_body(code: str, request_id: str, link_url: str = "") -> bytes:
     problem = PROBLEMS[code]
-    return msgspec.json.encode(
-        {
-            "type": f"urn:teapot:problem:{code}",
-            "title": problem.sentence,
-            "status": problem.status,
-            "code": code,
-            "step": problem.step,
-            "request_id": request_id,
-        }
-    )
+    members = {
+        "type": f"urn:teapot:problem:{code}",
+        "title": problem.sentence,
+        "status": problem.status,
+        "code": code,
+        "step": problem.step,
+        "request_id": request_id,
+    }
+    return msgspec.json.encode({**members, "link_url": link_url} if link_url else members)
 
 
 def last_word(code: str, request_id: str) -> bytes:

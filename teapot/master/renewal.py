@@ -16,7 +16,7 @@ import msgspec
 
 from teapot.channel import start
 from teapot.kernel import memfd
-from teapot.master import children, tls_files
+from teapot.master import children, mapping_secret, tls_files
 from teapot.master.children import Child
 from teapot.master.settings import Settings
 
@@ -44,6 +44,7 @@ def renew(service: "Service") -> None:
         return
     log.info("renewing")
     tls_files.close(service.settings.tls)
+    mapping_secret.close(service.settings.alise_secret)
     kept = _keep(service)
     descriptor = memfd.sealed("teapot-master", msgspec.json.encode(kept))
     for one in _descriptors(kept) | {descriptor}:
@@ -52,7 +53,7 @@ def renew(service: "Service") -> None:
 
 
 def _is_fit(path: Path) -> bool:
-    command = [sys.executable, "-I", "-m", "teapot", "check", "--config", str(path)]
+    command = [sys.executable, "-I", "-m", "teapot", "check", "--files", "--config", str(path)]
     try:
         check = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_S, check=False)
     except subprocess.TimeoutExpired:

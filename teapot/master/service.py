@@ -77,7 +77,10 @@ class Service:
         if role == "observer":
             listeners = self.sockets.of_observer()
             return self.settings.observer(master, number, listeners), listeners
-        return (self.settings.spawner if role == "spawner" else self.settings.authority)(master, number), ()
+        if role == "spawner":
+            return self.settings.spawner(master, number), ()
+        secret = self.settings.alise_secret
+        return self.settings.authority(master, number), [secret] if secret >= 0 else []
 
     def _introduce(self, newcomer: Child) -> None:
         for other in list(self.children.values()):

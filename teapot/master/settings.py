@@ -16,6 +16,7 @@ class Settings(NamedTuple):
     identities: Identities
     tls: TlsFiles
     gateways: int
+    alise_secret: int  # memfd; -1: none
 
     def identity(self, role: str) -> Identity | None:
         """As whom the role is executed; None: as ourselves (single-account mode)."""
@@ -40,6 +41,7 @@ class Settings(NamedTuple):
             outbound=c.outbound,
             issuers=c.issuer,
             mapping=c.mapping,
+            alise_secret=self.alise_secret,
             accounts=c.accounts,
             areas=c.storage_area,
             single_account=self.identities.single_account,

@@ -43,6 +43,7 @@ _STEPS = frozenset(("receive", "identify", "authorise", "reach_worker", "exchang
 _CODES = frozenset(PROBLEMS)
 _CACHE = frozenset(("hit", "miss"))
 _FETCHES = frozenset(("ok", "failed"))
+_LOOKUPS = frozenset(("linked", "not_linked", "suspended", "unavailable", "key_refused"))
 _STATES = frozenset(("starting", "serving", "leaving", "stuck"))
 
 _GATEWAY = {
@@ -60,6 +61,9 @@ _AUTHORITY = {
     "teapot_authority_cache_total": Family("counter", "Tokens looked up in the authority's cache.", {"outcome": _CACHE}),
     "teapot_issuer_fetches_total": Family("counter", "Fetches of issuers' keys.", {"issuer": None, "outcome": _FETCHES}),
     "teapot_issuer_keys_age_seconds": Family("gauge", "How old the keys of an issuer are.", {"issuer": None}),
+    "teapot_alise_lookups_total": Family("counter", "Questions to ALISE, by its answer.", {"outcome": _LOOKUPS}),
+    "teapot_alise_cache_total": Family("counter", "Links looked up in the authority's cache.", {"outcome": _CACHE | {"stale"}}),
+    "teapot_alise_feed": Family("gauge", "1 while ALISE tells of changes, so that an unlink takes effect at once.", {}),
     "teapot_watched_accounts": Family("gauge", "Accounts with a worker, whose groups are looked up again and again.", {}),
 }
 _SPAWNER = {

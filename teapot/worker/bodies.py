@@ -3,7 +3,7 @@
 import itertools
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
 from teapot.worker.pump import PIECE, Pump
@@ -27,7 +27,7 @@ class Body:
         self, parts: Iterator[Piece | bytes], length: int | None, descriptor: int = -1, seen: os.stat_result | None = None
     ) -> None:
         """`seen`: the file's status, on which the answer's head was made."""
-        self.parts = parts
+        self.parts = self._source = parts
         self.length = length
         self.descriptor = descriptor
         self._seen = seen
@@ -40,6 +40,9 @@ class Body:
         return now.st_size < seen.st_size or now.st_size == seen.st_size and now.st_mtime_ns != seen.st_mtime_ns
 
     def close(self) -> None:
+        """Not while a part is being made."""
+        if isinstance(self._source, Generator):
+            self._source.close()  # a listing holds its directory open
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
@@ -94,6 +97,8 @@ class Sending:
             self._end(False, refusal.detail or refusal.problem)
         except OSError as error:
             self._end(False, str(error))
+        except Exception as error:  # a fault of ours, or no memory: the thread that is here is needed by all other transfers
+            self._end(False, f"{type(error).__name__}: {error}")
         return False
 
     def _step(self) -> bool:
@@ -164,6 +169,9 @@ class Receiving:
             return False
         except OSError as error:
             self._end(refusal_of(error))
+            return False
+        except Exception as error:
+            self._end(Refusal("internal_error", f"{type(error).__name__}: {error}"))
             return False
         self._end(None)
         return False

@@ -32,6 +32,7 @@ class Office(NamedTuple):
     areas: Mapping[str, Area | Refusal]
     journal: Journal
     settings: Settings
+    given_up: Callable[[], bool] = lambda: False  # whoever made this request is gone, or waits no longer
 
     def area(self, name: str) -> Area:
         area = self.areas.get(name)
@@ -135,6 +136,8 @@ def _get(office: Office, request: Request, body: bytes) -> Reply:
         files_too=bool(request.rights & FILES_TOO),
         head=request.method == "HEAD",
         may_list=bool(request.rights & MAY_LIST),
+        listing_order=request.listing_order,
+        given_up=office.given_up,
     )
 
 

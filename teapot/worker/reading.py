@@ -3,9 +3,10 @@
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from teapot.pages.frame import POLICY
 from teapot.worker import checksum, conditions, digests, http_dates, listing, ranges
 from teapot.worker.area import Area, is_collection, is_file
 from teapot.worker.bodies import Body, Piece
@@ -24,20 +25,37 @@ class Reply(NamedTuple):
     length: int | None = None  # of the body, or for HEAD of what GET would send; None: not known
 
 
-def get(area: Area, path: bytes, collection: bool, fields: Mapping[str, bytes], *, files_too: bool, head: bool, may_list: bool) -> Reply:
+def get(
+    area: Area,
+    path: bytes,
+    collection: bool,
+    fields: Mapping[str, bytes],
+    *,
+    files_too: bool,
+    head: bool,
+    may_list: bool,
+    listing_order: str = "",
+    given_up: Callable[[], bool] = lambda: False,
+) -> Reply:
     """`files_too` False: only a collection may be told of here. The body's descriptor is the caller's to close."""
     descriptor = area.open(path, os.O_RDONLY)
     try:
         status = os.fstat(descriptor)
         if is_collection(status):
-            return _collection(area, path, descriptor, status, fields, head, may_list)
+            if not may_list and not head:
+                raise Refusal("permission_denied", "the scopes do not allow to list")
+            reply = _collection(status, fields)
+            if head or reply.status == 304:
+                return reply
+            page = listing.page(area, path, os.dup(descriptor), slash=collection, order=listing_order)
+            return reply._replace(body=Body(page, None))
         if not is_file(status):
             raise Refusal("not_a_file")
         if collection:
             raise Refusal("not_found", "a file, asked for as a collection")
         if not files_too:
             raise Refusal("permission_denied", "a file, where the scopes allow a collection only")
-        reply = _file(path, descriptor, status, fields, head)
+        reply = _file(path, descriptor, status, fields, head, given_up)
         if reply.body is not None:
             descriptor = -1  # the body's now
         return reply
@@ -46,12 +64,8 @@ def get(area: Area, path: bytes, collection: bool, fields: Mapping[str, bytes], 
             os.close(descriptor)
 
 
-def _collection(
-    area: Area, path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[str, bytes], head: bool, may_list: bool
-) -> Reply:
-    if not may_list and not head:
-        raise Refusal("permission_denied", "the scopes do not allow to list")
-    # A listing is there and has no entity tag; that its directory is old does not tell that what it says of the members is.
+def _collection(status: os.stat_result, asked: Mapping[str, bytes]) -> Reply:
+    """The head of a listing. It is there and has no entity tag; that its directory is old does not tell that what it says of members is."""
     tags_only = {name: asked[name] for name in ("if-match", "if-none-match") if name in asked}
     verdict = _judge(tags_only, b"", status.st_mtime)
     if verdict is Verdict.NOT_MODIFIED:
@@ -60,15 +74,16 @@ def _collection(
         raise Refusal("precondition_failed")
     fields: Fields = [
         (b"content-type", b"text/html; charset=utf-8"),
-        (b"content-security-policy", listing.POLICY),
+        (b"content-security-policy", POLICY),
+        (b"cache-control", b"no-cache"),
         (b"last-modified", http_dates.http_date(int(status.st_mtime)).encode()),
     ]
-    if head:
-        return Reply(200, fields)
-    return Reply(200, fields, Body(listing.page(area, path, os.dup(descriptor)), None))
+    return Reply(200, fields)
 
 
-def _file(path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[str, bytes], head: bool) -> Reply:
+def _file(
+    path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[str, bytes], head: bool, given_up: Callable[[], bool]
+) -> Reply:
     tag, now = etag(status), time.time()
     fields: Fields = [
         (b"etag", tag),
@@ -82,7 +97,7 @@ def _file(path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[s
     if verdict is Verdict.FAILED:
         raise Refusal("precondition_failed")
     kind = content_type(path)
-    fields += _digest(descriptor, asked)
+    fields += _digest(descriptor, asked, given_up)
     if not head and "range" in asked and conditions.range_stands(asked.get("if-range"), tag, status.st_mtime, now):
         reply = _ranges(descriptor, status, asked["range"], fields, kind)
         if reply:
@@ -100,9 +115,9 @@ def _judge(asked: Mapping[str, bytes], tag: bytes, modified: float) -> Verdict:
         raise Refusal("bad_header", str(wrong)) from wrong
 
 
-def _digest(descriptor: int, asked: Mapping[str, bytes]) -> Fields:
+def _digest(descriptor: int, asked: Mapping[str, bytes], given_up: Callable[[], bool]) -> Fields:
     wish = digests.wish(asked)
-    return [wish.answer(checksum.digest(descriptor, wish.algorithm))] if wish else []
+    return [wish.answer(checksum.digest(descriptor, wish.algorithm, given_up))] if wish else []
 
 
 def _ranges(descriptor: int, status: os.stat_result, header: bytes, fields: Fields, kind: bytes) -> Reply | None:

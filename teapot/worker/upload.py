@@ -57,7 +57,7 @@ class Upload:
         self._area, self._terms, self._patch = area, terms, patch
         self._adler32 = 1
         self._md5: hashlib._Hash | None = None
-        self._lock, self._open = threading.Lock(), True
+        self._lock, self._open, self._called_off = threading.Lock(), True, False
         with contextlib.ExitStack() as opened:
             self._target = opened.enter_context(area.target(path, follow=True))
             self._inspect(Place(self._target.directory, self._target.name), self._target.status())
@@ -125,6 +125,10 @@ class Upload:
             finally:
                 self._close()
 
+    def call_off(self) -> None:
+        """Whoever waits for the answer is gone: a commit under way, which may wait long for the disk, takes the name no more."""
+        self._called_off = True
+
     def abort(self) -> None:
         """Nothing is left over. May be called at any time, and again."""
         with self._lock:
@@ -190,6 +194,8 @@ class Upload:
     def _settle(self, place: Place) -> Stored:
         """Under the directory's lock: look once more at what stands there, then take the name, or fill the old file."""
         for _ in range(_ATTEMPTS):
+            if self._called_off:
+                raise Refusal("storage_error", "whoever sent it is gone")
             old = place.status()
             self._inspect(place, old)
             with contextlib.suppress(FileExistsError):

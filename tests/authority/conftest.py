@@ -44,8 +44,9 @@ def policy() -> Accounts:
 def begin(tmp_path: Path, policy: Accounts) -> Iterator[Start]:
     running: list[Authority] = []
 
-    def start(**more: Any) -> Authority:
-        running.append(Authority(settings(**{"accounts": policy, **more}), tmp_path / f"authority-{len(running)}.log"))
+    def start(secret: str = "", **more: Any) -> Authority:
+        told = settings(**{"accounts": policy, **more})
+        running.append(Authority(told, tmp_path / f"authority-{len(running)}.log", secret))
         return running[-1]
 
     yield start

@@ -14,6 +14,7 @@ from teapot.channel import observer_messages, packets, spawner_messages, start
 from teapot.channel.authority_messages import Caller, Forget, FromAuthority, Identified, Identify, Refused
 from teapot.channel.spawner_messages import Form
 from teapot.configuration import Accounts, Issuer, Mapping, MappingFile, Outbound, Server, StorageArea, Trust
+from teapot.kernel import memfd
 
 PUBLIC_URL = "https://teapot.example.org:8443"
 PATIENCE_S = 10.0
@@ -107,17 +108,18 @@ class Spawner:
 
 
 class Authority:
-    """`with Authority(settings()) as authority:` its log is in `log`."""
+    """`with Authority(settings()) as authority:` its log is in `log`. secret: what the master has read for it."""
 
-    def __init__(self, begin: dict[str, Any], log: Path) -> None:
+    def __init__(self, begin: dict[str, Any], log: Path, secret: str = "") -> None:
         self._master, theirs = packets.pair()
-        told = start.AuthorityStart(number=1, master=theirs.fileno(), account="test", log_level="debug", **begin)
+        handed = memfd.sealed("test-secret", secret.encode())
+        told = start.AuthorityStart(number=1, master=theirs.fileno(), account="test", log_level="debug", alise_secret=handed, **begin)
         descriptor = start.write(told)
         self.log_path = log
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-I", "-m", "teapot.authority", str(descriptor)],
-                pass_fds=(descriptor, theirs.fileno()),
+                pass_fds=(descriptor, theirs.fileno(), handed),
                 stderr=errors,
                 env={
                     "HTTPS_PROXY": "http://127.0.0.1:9",
@@ -126,6 +128,7 @@ class Authority:
                 },
             )
         os.close(descriptor)
+        os.close(handed)
         theirs.close()
         self._ends: list[socket.socket] = []
 

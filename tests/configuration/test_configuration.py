@@ -82,7 +82,7 @@ def test_an_identity_area_without_mapping_is_served_with_a_note(file: Path) -> N
     file.write_text(MINIMUM.replace('account = "vo_example"', ""))
     done = check(file)
     assert done.returncode == 0
-    assert "note: nobody can use default yet: neither [mapping.file] nor [[mapping.claim]]" in done.stderr
+    assert "note: nobody can use default yet: none of [mapping.file], [mapping.alise] and [[mapping.claim]]" in done.stderr
 
 
 def test_nested_storage_areas_are_accepted(file: Path) -> None:
@@ -185,6 +185,23 @@ def test_a_certificate_that_is_not_there_is_told_when_the_service_starts(file: P
     add(file, "tls.toml", f'[server]\ntls_certificate = "{file.parent}/none.pem"\ntls_key = "{file.parent}/none.pem"\n')
     assert check(file).returncode == 0
     assert command("serve", "--config", file).returncode == 1
+
+
+ALISE = '[mapping.alise]\nurl = "https://alise.example.org"\nsite = "hpc"\napi_key_file = "{}"\n'
+
+
+@pytest.mark.parametrize("mode", [None, 0o640, 0o644, 0o600])
+def test_check_with_files_says_whether_a_secret_can_be_read_by_us_and_by_nobody_else(file: Path, mode: int | None) -> None:
+    key = file.parent / "alise.key"
+    if mode is not None:
+        key.write_text("tp_secret\n")
+        key.chmod(mode)
+    add(file, "alise.toml", ALISE.format(key))
+    done = check(file, "--files")
+    assert check(file).returncode == 0
+    assert done.returncode == (0 if mode == 0o600 else 1)
+    assert mode == 0o600 or "teapot: mapping.alise.api_key_file: " in done.stderr
+    assert "tp_secret" not in done.stderr + done.stdout
 
 
 @pytest.mark.parametrize("arguments", [(), ("brew",), ("check", "--confg", "x"), ("serve", "--effective"), ("demo", "now")])

@@ -14,10 +14,12 @@ from common.configuration_types import described, entry_type, table_type
 from teapot.configuration import NOT_OFFERED, Configuration, with_defaults
 from teapot.configuration_rules import complaints
 
-PAGE = (Path(__file__).parents[2] / "docs" / "configure.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "configure.md").read_text()
 ROW = re.compile(r"^\| `([a-z_.\[\]]+)` \| ([^|]+) \| (`[^|]*`|required) \| [^|]+ \| `([^|]+)` \|$", re.MULTILINE)
 TABLE_LINE = re.compile(r"^\| `", re.MULTILINE)
-COMPLETE = [text for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)]
+TOML = re.compile(r"^( *)```toml\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
+COMPLETE = [text.replace(f"\n{indent}", "\n").strip() for page in DOCS.glob("*.md") for indent, text in TOML.findall(page.read_text())]
 
 
 class Key(NamedTuple):
