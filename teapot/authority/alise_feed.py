@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from teapot.authority.alise_answers import AliseUnavailable, Changes, Linked, NoSuchPath, NotLinked, Outcome, Subject
+from teapot.authority.alise_answers import AliseUnavailable, Changes, KeyRefused, Linked, NoSuchPath, NotLinked, Outcome, Subject
 from teapot.authority.alise_links import AliseLinks, Coverage
 
 log = logging.getLogger(__name__)
 
 PAUSE_S, LONGEST_PAUSE_S = 0.2, 3.0
 UNTOLD_PAUSE_S = 60.0  # after it was found that this ALISE tells of nothing
+REFUSED_PAUSE_S = 30.0  # a key that is refused again and again looks like one that is being guessed
 IDLE_PAUSE_S = 0.5  # after an answer without changes: one that comes too early must not make a busy loop
 
 
@@ -45,7 +46,8 @@ class AliseFeed:
                 self._untold()
                 await asyncio.sleep(UNTOLD_PAUSE_S)
             except AliseUnavailable as unavailable:
-                await asyncio.sleep(self._failed(unavailable))
+                pause_s = self._failed(unavailable)
+                await asyncio.sleep(REFUSED_PAUSE_S if isinstance(unavailable, KeyRefused) else pause_s)
 
     async def _hear(self) -> None:
         began = time.monotonic()

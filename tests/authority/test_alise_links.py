@@ -253,6 +253,12 @@ async def test_a_feed_that_answers_too_early_makes_no_busy_loop(links: AliseLink
     assert len(teller.since) <= 3
 
 
+async def test_a_key_that_is_refused_is_not_tried_again_at_once(links: AliseLinks, lost: list[frozenset[str]]) -> None:
+    teller = Teller(KeyRefused("no"), KeyRefused("no"))
+    await heard(teller, links, lost, 0.8)
+    assert teller.since == [None]
+
+
 async def test_the_issuer_of_a_change_may_have_a_slash_less_or_more(
     links: AliseLinks, source: Source, lost: list[frozenset[str]]
 ) -> None:
