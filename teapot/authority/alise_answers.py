@@ -22,6 +22,10 @@ class Unintelligible(AliseUnavailable):
     """ALISE answers, but with nothing of use about this identity. Others may have better luck."""
 
 
+class TooLong(AliseUnavailable):
+    """The answer does not fit."""
+
+
 class KeyRefused(AliseUnavailable):
     """ALISE answers, but not to this key."""
 

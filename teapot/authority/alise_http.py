@@ -13,7 +13,7 @@ import msgspec
 from yarl import URL
 
 from common.https_json import FetchFailed, is_loopback, read_bounded
-from teapot.authority.alise_answers import AliseUnavailable, Reply
+from teapot.authority.alise_answers import AliseUnavailable, Reply, TooLong
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "teapot"}
 _CONNECTIONS = 16
@@ -88,7 +88,9 @@ class AliseHttp:
                 return Reply(answer.status, _json(await read_bounded(answer.content, self._base)))
         except TimeoutError:
             raise AliseUnavailable(f"{self._base}: no complete answer within {timeout_s:g} s") from None
-        except (aiohttp.ClientError, OSError, ValueError, FetchFailed) as failed:
+        except FetchFailed as failed:
+            raise TooLong(str(failed)) from None
+        except (aiohttp.ClientError, OSError, ValueError) as failed:
             raise AliseUnavailable(f"{self._base}: {_told(failed)}") from None
 
 
@@ -101,5 +103,5 @@ def _json(document: bytes) -> Any:
 
 
 def _told(failed: Exception) -> str:
-    """Only errors of the connection and of reading tell more than their kind: others may quote the URL."""
-    return f"{type(failed).__name__} {failed}" if isinstance(failed, OSError | FetchFailed) else type(failed).__name__
+    """Only errors of the connection tell more than their kind: others may quote the URL."""
+    return f"{type(failed).__name__} {failed}" if isinstance(failed, OSError) else type(failed).__name__
