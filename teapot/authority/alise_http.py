@@ -37,6 +37,10 @@ class ApiKey:
         return "ApiKey(...)"
 
 
+class _HungUp(AliseUnavailable):
+    """Without an answer."""
+
+
 class Way(NamedTuple):
     """How ALISE is reached. A proxy is not asked for this very machine."""
 
@@ -61,15 +65,20 @@ class AliseHttp:
 
     async def get(self, path: str, timeout_s: float) -> Reply:
         """path: encoded already. AliseUnavailable when no complete answer comes."""
-        return await self._asked("GET", path, timeout_s, headers=self._way.key.as_header())
+        return await self._asked("GET", path, timeout_s, self._way.key.as_header())
 
     async def get_with_key_in_query(self, path: str, timeout_s: float) -> Reply:
         """As the first versions of ALISE want it."""
-        return await self._asked("GET", f"{path}?{self._way.key.as_query()}", timeout_s, headers={})
+        return await self._asked("GET", f"{path}?{self._way.key.as_query()}", timeout_s, {})
 
     async def post(self, path: str, question: Any, timeout_s: float) -> Reply:
+        """A question, so that it may be put twice: a connection may be closed just when it is used again."""
         headers = {**self._way.key.as_header(), "Content-Type": "application/json"}
-        return await self._asked("POST", path, timeout_s, headers=headers, data=msgspec.json.encode(question))
+        data = msgspec.json.encode(question)
+        try:
+            return await self._asked("POST", path, timeout_s, headers, data)
+        except _HungUp:
+            return await self._asked("POST", path, timeout_s, headers, data)
 
     async def close(self) -> None:
         await self._session.close()
@@ -88,6 +97,8 @@ class AliseHttp:
                 return Reply(answer.status, _json(await read_bounded(answer.content, self._base)))
         except TimeoutError:
             raise AliseUnavailable(f"{self._base}: no complete answer within {timeout_s:g} s") from None
+        except (aiohttp.ServerDisconnectedError, ConnectionResetError) as failed:
+            raise _HungUp(f"{self._base}: {_told(failed)}") from None
         except FetchFailed as failed:
             raise TooLong(str(failed)) from None
         except (aiohttp.ClientError, OSError, ValueError) as failed:

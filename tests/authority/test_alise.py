@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from teapot.channel.authority_messages import Caller, Forget
 from teapot.channel.spawner_messages import RETIRE, REVOKE
@@ -420,6 +421,19 @@ def test_a_key_that_is_refused_is_told_to_the_admin_as_such(start: Start, issuer
     assert "does not accept our API key" in authority.log
     assert KEY not in authority.log
     assert ("key_refused",) in dict(authority.scraped().counters["teapot_alise_lookups_total"])
+
+
+def test_a_connection_that_was_closed_when_it_was_used_again_costs_nobody_an_answer(
+    gateway: Gateway, issuer: TestIssuer, alise: AliseStub, account: str
+) -> None:
+    async def hang_up_once(request: web.BaseRequest) -> web.StreamResponse:
+        del alise.instead["resolve"]
+        return await alise_stub.hang_up(request)
+
+    alise.link(issuer.url, "bob", account)
+    ask(gateway, issuer)
+    alise.instead["resolve"] = hang_up_once
+    assert ask(gateway, issuer, "bob").accounts == {"home": account}
 
 
 def test_somebody_whom_alise_stumbles_over_keeps_nobody_else_out(
