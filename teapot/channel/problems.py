@@ -30,6 +30,7 @@ def _table() -> dict[str, Problem]:
         "expectation_failed": Problem(417, receive, "Only 'Expect: 100-continue' can be met.", close=True),
         "encoding_not_implemented": Problem(501, receive, "Only 'Transfer-Encoding: chunked' is understood.", close=True),
         "content_encoding_refused": Problem(415, receive, "Send the file as it is: Content-Encoding is not accepted.", close=True),
+        "misdirected": Problem(421, receive, "The request is meant for another server."),
         "not_implemented": Problem(501, receive, "This is not implemented."),
         "foreign_destination": Problem(502, receive, "The Destination names another server; copies between servers are not offered."),
         # authenticate
@@ -94,7 +95,6 @@ def _table() -> dict[str, Problem]:
         "depth_not_allowed": Problem(403, exchange, "Depth must be 0 or 1 here (propfind-finite-depth)."),
         "bad_xml": Problem(400, exchange, "The request's body is not the XML that this method expects."),
         "content_not_accepted": Problem(415, exchange, "This method takes no body of this kind."),
-        "partial_put_refused": Problem(501, exchange, "Content-Range is not supported with PUT."),
         "no_space": Problem(507, exchange, "The storage is full."),
         "quota_exceeded": Problem(507, exchange, "Your quota is used up."),
         "file_too_large": Problem(413, exchange, "The file is larger than the storage can take."),

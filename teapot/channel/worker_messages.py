@@ -14,12 +14,18 @@ Each channel begins with a Hello from both ends. Afterwards:
 Stream pairs are made by the gateway, which gives away one end. A worker never sends a descriptor.
 """
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 CHANNEL_VERSION = 1
+MAX_FIELDS = 32  # of an answer
 MAX_UNANSWERED = 64  # requests on one channel; also bounds the descriptors in flight
 
 ALLOWED = tuple(b"OPTIONS GET HEAD PUT DELETE MKCOL MOVE COPY PROPFIND PROPPATCH LOCK UNLOCK".split())
+
+# How a page that lists a collection may be sorted (?sort= of its URL); "-" turns the order round.
+LISTING_ORDERS = ("name", "-name", "size", "-size", "changed", "-changed")
 
 # What the token allows beyond the method itself (Request.rights).
 MAY_REPLACE = 1  # an existing target may be overwritten
@@ -48,6 +54,7 @@ class Request(Struct, frozen=True, array_like=True, tag=1):
     target_collection: bool = False
     target_rights: int = 0
     principal: str = ""  # of the caller, the same for each of its requests and nobody else's: whose lock tokens may be used
+    listing_order: str = ""  # one of LISTING_ORDERS; "" when nothing was asked for
 
 
 class SendBody(Struct, frozen=True, array_like=True, tag=2):
@@ -70,7 +77,7 @@ class Cancel(Struct, frozen=True, array_like=True, tag=4):
 class Answer(Struct, frozen=True, array_like=True, tag=5):
     id: int
     status: int
-    fields: list[tuple[bytes, bytes]]  # names of ANSWER_FIELDS
+    fields: Annotated[list[tuple[bytes, bytes]], Meta(max_length=MAX_FIELDS)]  # names of ANSWER_FIELDS
     streamed: bool = False  # the body comes on a stream; otherwise it is in this packet
     length: int | None = None  # of the body; None: told by End only. For HEAD: what GET would send
     problem: str = ""  # a code of channel/problems.py; the gateway makes the body
@@ -126,7 +133,7 @@ REQUEST_FIELDS = frozenset(
 # Answer fields that a worker may set; Content-Length, Date, Server, Connection and the request id are the gateway's.
 ANSWER_FIELDS = frozenset(
     (
-        b"accept-ranges allow content-disposition content-range content-security-policy content-type dav digest etag "
+        b"accept-ranges allow cache-control content-disposition content-range content-security-policy content-type dav digest etag "
         b"last-modified location lock-token ms-author-via repr-digest vary x-oc-mtime"
     ).split()
 )

@@ -15,6 +15,7 @@ from teapot.gateway.client_body import ClientBody
 from teapot.gateway.failure import Failure
 from teapot.gateway.receive import Received
 from teapot.gateway.reply import Done, Reply
+from teapot.gateway.splice import WORTHWHILE_BYTES, Splice
 from teapot.gateway.stream import Stream
 from teapot.gateway.worker_channel import Elsewhere, Exchange, WorkerChannel
 
@@ -96,6 +97,7 @@ def _request(job: Job, conversation: Exchange, length: int | None, streamed: boo
         target.collection if target else False,
         permit.target_rights,
         permit.principal,
+        received.listing_order,
     )
 
 
@@ -127,7 +129,7 @@ async def _relay_body(job: Job, worker: WorkerChannel, conversation: Exchange, a
     with Stream(worker.patience) as stream:
         await worker.send_stream(SendBody(conversation.number), stream)
         job.reply.head(answer.status, answer.fields, answer.length)
-        received = await _copy(job, stream, answer.length)
+        received = await _carry(job, stream, answer.length)
         packet = await conversation.next(job.server.body_timeout_s)
     end = packet.message
     assert isinstance(end, End)
@@ -136,16 +138,33 @@ async def _relay_body(job: Job, worker: WorkerChannel, conversation: Exchange, a
     return await job.reply.end()
 
 
-async def _copy(job: Job, stream: Stream, length: int | None) -> int:
+async def _carry(job: Job, stream: Stream, length: int | None) -> int:
     """Everything that the worker writes, but never more than it has announced."""
-    received = 0
     try:
-        while data := await stream.receive(job.server.body_timeout_s):
-            received += len(data)
-            if length is not None and received > length:
-                raise Failure("worker_misbehaved", "more bytes than announced")
-            await job.reply.piece(data)
-            await asyncio.sleep(0)  # everybody in turn
+        carried = 0
+        if length is not None and length >= WORTHWHILE_BYTES and (client := await job.reply.plain_socket()) is not None:
+            carried = await _splice(job, stream, length, client)
+        return await _copy(job, stream, length, carried)
     except TimeoutError:
         raise Failure("worker_silent", "its stream has stopped") from None
-    return received
+
+
+async def _splice(job: Job, stream: Stream, length: int, client: int) -> int:
+    carried = 0
+    with Splice(client) as splice:
+        while size := await stream.splice(splice, length - carried, job.server.body_timeout_s):
+            carried += size
+            await splice.empty(size, more=carried < length)
+            job.reply.sent += size
+            await asyncio.sleep(0)  # everybody in turn
+    return carried
+
+
+async def _copy(job: Job, stream: Stream, length: int | None, carried: int) -> int:
+    while data := await stream.receive(job.server.body_timeout_s):
+        carried += len(data)
+        if length is not None and carried > length:
+            raise Failure("worker_misbehaved", "more bytes than announced")
+        await job.reply.piece(data)
+        await asyncio.sleep(0)
+    return carried

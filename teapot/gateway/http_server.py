@@ -5,6 +5,7 @@ What the parser refuses is answered here, without a traceback in the log: anybod
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ MAX_FIELD_BYTES = 32 * 1024
 MAX_HEADERS = 64
 _LINGERING_S = 2.0
 _READ_BUFFER_BYTES = 256 * 1024
+_LONGEST_MS = (1 << 31) - 1  # that the kernel takes
 
 
 class HttpRequest(web.BaseRequest):
@@ -41,7 +43,17 @@ Handler = Callable[[HttpRequest], Awaitable[Any]]
 class Connection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ()
+    __slots__ = ("_patience_s",)
+
+    def __init__(self, manager: "HttpServer", patience_s: float, **settings: Any) -> None:
+        super().__init__(manager, **settings)
+        self._patience_s = patience_s
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client that takes nothing of its answer for so long is cut off by the kernel: it holds a place at its account's worker."""
+        super().connection_made(transport)
+        patience_ms = min(int(1000 * self._patience_s), _LONGEST_MS)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience_ms)
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -107,8 +119,9 @@ class HttpServer(web.Server):
     def __call__(self) -> Connection:
         return Connection(
             self,
+            self._settings.body_timeout_s,
             loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]  # request_path.py logs each request
+            access_log=None,  # request_path.py logs each request
             keepalive_timeout=self._settings.keepalive_timeout_s,
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_FIELD_BYTES,

@@ -29,6 +29,7 @@ class Authority:
         self._peer = Peer[Caller]("authority", "authority_unavailable", self._hear)
         self._known: dict[bytes, _Known] = {}
         self._asked: dict[bytes, asyncio.Future[Caller]] = {}
+        self._forgotten = 0  # how often everything became void
         self._receiver = packets.Receiver[FromAuthority](FromAuthority)
         self.hits = self.misses = 0
 
@@ -38,7 +39,7 @@ class Authority:
 
     def connect(self, end: socket.socket) -> None:
         """A new authority: what the one before has said is void."""
-        self._known.clear()
+        self._forget_all()
         self._peer.connect(end)
 
     async def identify(self, token: UnverifiedToken, request_id: str) -> Caller:
@@ -51,24 +52,41 @@ class Authority:
         asked = self._asked.get(key)
         if asked is None:
             asked = self._asked[key] = asyncio.ensure_future(self._inquire(key, token, request_id))
-            asked.add_done_callback(lambda done: (self._asked.pop(key, None), done.cancelled() or done.exception()))
+            asked.add_done_callback(lambda done: self._answered(key, done))
         return await asyncio.shield(asked)
+
+    def _answered(self, key: bytes, done: asyncio.Future[Caller]) -> None:
+        if self._asked.get(key) is done:
+            del self._asked[key]
+        if not done.cancelled():
+            done.exception()  # whoever waited for it deals with it
 
     def forget(self, token: UnverifiedToken) -> None:
         """Ask again next time: the accounts are not to be reached any more."""
         self._known.pop(_key(token), None)
 
+    def _forget_all(self) -> None:
+        """An answer that is on its way serves who asked for it, and nobody later."""
+        self._known.clear()
+        self._asked.clear()
+        self._forgotten += 1
+
     async def _inquire(self, key: bytes, token: UnverifiedToken, request_id: str) -> Caller:
+        forgotten = self._forgotten
         caller = await self._peer.ask(lambda end, number: packets.send(end, Identify(number, request_id, token)))
+        if forgotten == self._forgotten:
+            self._remember(key, _Known(caller, caller.cache_until))
+        return caller
+
+    def _remember(self, key: bytes, known: _Known) -> None:
         while len(self._known) >= MAX_CALLERS:
             del self._known[next(iter(self._known))]
-        self._known[key] = _Known(caller, caller.cache_until)
-        return caller
+        self._known[key] = known
 
     def _hear(self, end: socket.socket) -> None:
         message = self._receiver.receive(end).message
         if isinstance(message, Forget):
-            self._known.clear()
+            self._forget_all()
             return
         awaited = self._peer.awaited(message.ask)
         if awaited is None:

@@ -1,4 +1,4 @@
-"""What the gateway answers without an account: OPTIONS, the list of storage areas at "/", and that there is nothing well-known here."""
+"""What the gateway answers without an account: OPTIONS, the list of storage areas at "/", what its pages need."""
 
 import html
 from urllib.parse import quote
@@ -8,14 +8,15 @@ from teapot.gateway.authorise import Areas
 from teapot.gateway.failure import Failure
 from teapot.gateway.receive import Received
 from teapot.gateway.reply import Done, Reply
+from teapot.pages import frame
+from teapot.pages.frame import POLICY
+from teapot.pages.style import ICON, ICON_ADDRESS, STYLE, STYLE_ADDRESS
 
 ALLOW = b",".join(ALLOWED)
-_POLICY = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-_PAGE = (
-    '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Storage areas'
-    "</title><style>:root{{color-scheme:light dark}}body{{font:1rem/1.5 system-ui,sans-serif;margin:2rem}}</style></head>"
-    "<body><h1>Storage areas</h1><ul>{rows}</ul></body></html>\n"
-)
+_FILES = {  # for pages, and for everybody
+    STYLE_ADDRESS: (b"text/css; charset=utf-8", STYLE.encode()),
+    ICON_ADDRESS: (b"image/svg+xml", ICON.encode()),
+}
 _COLLECTION = (
     "<D:response><D:href>{href}</D:href><D:propstat><D:prop><D:resourcetype><D:collection/></D:resourcetype>"
     "</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response>\n"
@@ -33,18 +34,29 @@ async def answer(received: Received, reply: Reply, areas: Areas) -> Done:
         reply.head(200, [(b"dav", b"1,2"), (b"allow", ALLOW), (b"ms-author-via", b"DAV")], 0)
         return await reply.end()
     if received.path.segments:
-        raise Failure("not_found", "well-known")
+        return await _file(received, reply)
     if received.method not in ("GET", "HEAD", "PROPFIND"):
-        raise Failure("method_not_allowed", "the list of storage areas")
+        raise Failure("method_not_allowed", "the list of storage areas", [(b"allow", b"OPTIONS,GET,HEAD,PROPFIND")])
     status, kind, body = _multistatus(received, areas) if received.method == "PROPFIND" else _page(areas)
-    fields = [(b"content-type", kind), (b"content-security-policy", _POLICY)]
+    fields = [(b"content-type", kind), (b"content-security-policy", POLICY)]
     reply.head(status, fields, len(body), b"" if received.method == "HEAD" else body)
     return await reply.end()
 
 
+async def _file(received: Received, reply: Reply) -> Done:
+    address = "/" + b"/".join(received.path.segments).decode("utf-8", "replace")
+    if address not in _FILES or received.method not in ("GET", "HEAD"):
+        raise Failure("not_found", "well-known")
+    kind, content = _FILES[address]
+    fields = [(b"content-type", kind), (b"cache-control", b"public, max-age=3600")]
+    reply.head(200, fields, len(content), b"" if received.method == "HEAD" else content)
+    return await reply.end()
+
+
 def _page(areas: Areas) -> tuple[int, bytes, bytes]:
-    rows = "".join(f'<li><a href="{html.escape(_href(area.path))}">{html.escape(area.path)}</a></li>' for area in areas.all)
-    return 200, b"text/html; charset=utf-8", _PAGE.format(rows=rows).encode()
+    links = "".join(f'<li><a href="{html.escape(_href(area.path))}">{frame.shown(area.path.encode())}</a></li>\n' for area in areas.all)
+    page = frame.head(b"Storage areas", b"Storage areas", ()) + f'<ul class="areas">\n{links}</ul>\n' + frame.tail()
+    return 200, b"text/html; charset=utf-8", page.encode()
 
 
 def _multistatus(received: Received, areas: Areas) -> tuple[int, bytes, bytes]:

@@ -44,6 +44,16 @@ class Hosts:
         self._known = {(host, number) for alias in (name, *aliases) for host, number in [_split_port(alias.lower(), port)]}
         self._known |= {(host.lower(), port) for host in (name, *aliases)}
 
+    def target(self, raw: str) -> UrlPath:
+        """A request target: in origin form, or in the absolute form that a server must take as well (RFC 9112, section 3.2.2)."""
+        match = _AUTHORITY.match(raw)
+        if not match:
+            return parse(raw)
+        if not self._is_ours(match):
+            raise Failure("misdirected")
+        path = raw[match.end() :]
+        return parse(path if path.startswith("/") else "/" + path)
+
     def destination(self, value: str) -> UrlPath:
         """A Destination header: an absolute URL of ours, or an absolute path. Split before it is decoded."""
         match = _AUTHORITY.match(value)
@@ -51,10 +61,12 @@ class Hosts:
             if not value.startswith("/") or value.startswith("//"):
                 raise Failure("bad_destination")
             return self._path(value)
-        host = _split_port(match[2].lower(), _DEFAULT_PORTS[match[1].lower()])
-        if host not in self._known:
+        if not self._is_ours(match):
             raise Failure("foreign_destination")
         return self._path(value[match.end() :] or "/")
+
+    def _is_ours(self, url: re.Match[str]) -> bool:
+        return _split_port(url[2].lower(), _DEFAULT_PORTS[url[1].lower()]) in self._known
 
     def _path(self, value: str) -> UrlPath:
         if "#" in value or "?" in value:

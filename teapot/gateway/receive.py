@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import NamedTuple, NewType
 
-from teapot.channel.worker_messages import ALLOWED, REQUEST_FIELDS
+from teapot.channel.worker_messages import ALLOWED, LISTING_ORDERS, REQUEST_FIELDS
 from teapot.gateway.failure import Failure
 from teapot.gateway.http_server import HttpRequest
-from teapot.gateway.paths import Hosts, UrlPath, parse
+from teapot.gateway.paths import Hosts, UrlPath
 
 UnverifiedToken = NewType("UnverifiedToken", str)  # "": none was sent
 
@@ -27,6 +27,7 @@ _READ = _FOR_WORKERS | {
     b"transfer-encoding",
 }
 
+_of_the_server = UrlPath((), True)  # "OPTIONS *" is about no resource (RFC 9110, section 9.3.7)
 _Fields = dict[bytes, bytes]  # lower-case name: value
 
 
@@ -40,6 +41,7 @@ class Received(NamedTuple):
     length: int | None  # of the body; None: no body, or chunked
     chunked: bool
     expects_continue: bool
+    listing_order: str = ""  # of LISTING_ORDERS; the one thing that a query may ask for
 
 
 def receive(request: HttpRequest, request_id: str, hosts: Hosts) -> Received:
@@ -48,17 +50,20 @@ def receive(request: HttpRequest, request_id: str, hosts: Hosts) -> Received:
     fields = _fields(message.raw_headers)
     if method not in METHODS:
         raise Failure("method_not_allowed")
+    if b"transfer-encoding" in fields and request.version < (1, 1):
+        raise Failure("bad_request", "Transfer-Encoding by HTTP/1.0")  # RFC 9112, section 6.1
     length = fields.get(b"content-length")
     return Received(
         request_id,
         method,
-        parse(message.path),
+        _of_the_server if method == "OPTIONS" and message.path == "*" else hosts.target(message.path),
         _target(method, fields, message.raw_headers, hosts),
         fields.get(b"authorization"),
         {name.decode("ascii"): fields[name] for name in fields.keys() & _FOR_WORKERS},
         int(length) if length is not None else None,  # the parser has seen that it is a number
         _chunked(fields),
         _expects_continue(fields),
+        _listing_order(message.path) if "?" in message.path else "",
     )
 
 
@@ -107,6 +112,12 @@ def _chunked(fields: _Fields) -> bool:
     if fields.get(b"content-encoding", b"identity").strip().lower() != b"identity":
         raise Failure("content_encoding_refused")
     return coding is not None
+
+
+def _listing_order(target: str) -> str:
+    """Queries that mean nothing here are overlooked, as they always were."""
+    asked = target.partition("?")[2].partition("&")[0].removeprefix("sort=")
+    return asked if asked in LISTING_ORDERS else ""
 
 
 def _expects_continue(fields: _Fields) -> bool:

@@ -77,6 +77,19 @@ class Reply:
             self._write(data)
         await self.drain()
 
+    async def plain_socket(self) -> int | None:
+        """The client's connection, once all that was written has left; None where what follows has to be encrypted or framed."""
+        transport = self._request.transport
+        if self._chunked or transport is None or transport.get_extra_info("sslcontext"):
+            return None
+        transport.set_write_buffer_limits(0)
+        await self.drain()
+        transport.set_write_buffer_limits()
+        descriptor: int = transport.get_extra_info("socket").fileno()
+        if descriptor < 0:
+            raise ConnectionResetError("the client has gone")
+        return descriptor
+
     async def end(self) -> Done:
         """The body is complete."""
         if self._chunked:
@@ -113,8 +126,9 @@ class Reply:
             fields.append((b"link", b'<%b>; rel="help"; title="Link your account"' % failure.link_url.encode()))
         if challenge := _challenge(failure.code):
             fields.append((b"www-authenticate", challenge.encode()))
-        if failure.code == "method_not_allowed":
-            fields.append((b"allow", b",".join(ALLOWED)))
+        if problem.status == 405 and not any(name == b"allow" for name, _ in fields):
+            asked = self._request.method.encode("ascii", "replace")
+            fields.append((b"allow", b",".join(method for method in ALLOWED if method != asked)))
         self.head(problem.status, fields, len(body), b"" if self._request.method == "HEAD" else body)
         return await self.end()
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from teapot.gateway.patience import Patience
+from teapot.gateway.splice import Splice
 
 PIECE_BYTES = 256 * 1024
 _BUFFER_BYTES = 1 << 20
@@ -46,6 +47,14 @@ class Stream:
         while True:
             try:
                 return self._ours.recv(PIECE_BYTES)
+            except BlockingIOError:
+                await self._ready(self._loop.add_reader, self._loop.remove_reader, patience_s)
+
+    async def splice(self, splice: Splice, at_most: int, patience_s: float) -> int:
+        """Into the splice, unseen: how many bytes; 0 at the end."""
+        while True:
+            try:
+                return splice.fill(self._ours, at_most)
             except BlockingIOError:
                 await self._ready(self._loop.add_reader, self._loop.remove_reader, patience_s)
 

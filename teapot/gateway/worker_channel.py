@@ -34,8 +34,8 @@ from teapot.gateway.stream import Stream
 log = logging.getLogger(__name__)
 
 _VALUE = re.compile(rb"[\x20-\x7e\x80-\xff\t]{0,8192}")
-_MAX_FIELDS = 32
 _MESSAGES_A_TURN = 64
+_MOST_MESSAGES = 3  # that a worker may still send about an exchange that was given up: Continue, Answer, End
 
 
 class Elsewhere(Exception):
@@ -87,6 +87,7 @@ class WorkerChannel:
         self._loop = asyncio.get_running_loop()
         self._exchanges: dict[int, Exchange] = {}
         self._number = 0
+        self._late = 0  # messages that may still come about exchanges that were given up
         self._slots = asyncio.Semaphore(MAX_UNANSWERED)
         self._receiver = packets.Receiver[FromWorker](FromWorker)
         self._writable: asyncio.Future[None] | None = None
@@ -111,6 +112,7 @@ class WorkerChannel:
     def end(self, exchange: Exchange) -> None:
         self._slots.release()
         del self._exchanges[exchange.number]
+        self._late += _MOST_MESSAGES if exchange.expects else 0
 
     async def _wait_for_slot(self, patience_s: float) -> None:
         try:
@@ -185,9 +187,8 @@ class WorkerChannel:
             return
         exchange = self._exchanges.get(message.id)
         if exchange is None:
-            if 0 < message.id <= self._number:
-                return  # of an exchange that was cancelled meanwhile
-            raise packets.BadPacket(f"{type(message).__name__} for the unknown id {message.id}")
+            self._take_late(message)
+            return
         if type(message) not in exchange.expects:
             raise packets.BadPacket(f"{type(message).__name__} out of turn")
         if isinstance(message, Answer):
@@ -196,6 +197,12 @@ class WorkerChannel:
             (Answer,) if isinstance(message, Continue) else (End,) if isinstance(message, Answer) and message.streamed else ()
         )
         exchange.put(packet)
+
+    def _take_late(self, message: Answer | Continue | End | NotServed) -> None:
+        """Of an exchange that was given up meanwhile. Each costs time, so there are no more than can be meant."""
+        if not 0 < message.id <= self._number or not self._late:
+            raise packets.BadPacket(f"{type(message).__name__} for the unknown id {message.id}")
+        self._late -= 1
 
     def close(self, failure: Failure) -> None:
         self.usable = False
@@ -209,8 +216,8 @@ class WorkerChannel:
 
 def _check(answer: Answer, body: bytes) -> None:
     failed = answer.status == 0 and not answer.streamed and not body
-    if not (failed if answer.problem else 200 <= answer.status <= 599) or len(answer.fields) > _MAX_FIELDS or len(answer.detail) > 1000:
-        _breach(f"status {answer.status}, {len(answer.fields)} fields")
+    if not (failed if answer.problem else 200 <= answer.status <= 599) or len(answer.detail) > 1000:
+        _breach(f"status {answer.status}")
     for name, value in answer.fields:
         if name not in ANSWER_FIELDS or not _VALUE.fullmatch(value):
             _breach(f"the field {name[:40]!r}")

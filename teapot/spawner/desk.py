@@ -46,7 +46,7 @@ class Ask:
 
 
 class Desk:
-    def __init__(self, maximum: int, patience_s: float, give_birth: Callable[[str], Worker]) -> None:
+    def __init__(self, maximum: int, patience_s: float, give_birth: Callable[[str], Worker], hear_master: Callable[[], None]) -> None:
         self.rows = Rows()
         self.workers = Workers()
         self.waiting: list[Ask] = []
@@ -54,7 +54,7 @@ class Desk:
         self.counts = Counts()
         self._maximum = maximum
         self.patience_s = patience_s
-        self._give_birth = give_birth
+        self._give_birth, self._hear_master = give_birth, hear_master
         self._table: dict[str, dict[int, Callable[[Peer, Form], None]]] = {
             "authority": {messages.ALLOW: self._allow, messages.REVOKE: self._revoke, messages.RETIRE: self._retire},
             "gateway": {messages.REACH: self._reach},
@@ -129,12 +129,13 @@ class Desk:
             self.waiting.append(ask)
 
     def _permitted(self, ask: Ask) -> float | None:
-        """Until when; before a refusal, everything that the authority has already sent is read."""
+        """Until when; before a refusal, everything that the authority has already sent is read, be it one that is only now introduced."""
         until = self.rows.until(ask.gateway, ask.account, time.monotonic())
         return until or (self._hear_authorities() and self.rows.until(ask.gateway, ask.account, time.monotonic())) or None
 
     def _hear_authorities(self) -> bool:
-        """What goes wrong with an authority's socket here is met again, and dealt with, by the loop."""
+        """Whether there was something. What goes wrong with an authority's socket here is met again, and dealt with, by the loop."""
+        self._hear_master()
         heard = False
         for peer in [peer for peer in self.peers.values() if peer.role == "authority"]:
             try:

@@ -60,7 +60,8 @@ class Hall:
         elif said.kind == control.LEAVING:
             self._leaving(worker)
         elif said.kind == control.IDLE_SINCE:
-            self._stays(worker, min(said.until, time.monotonic()))
+            now = time.monotonic()
+            self._stays(worker, said.until if said.until < now else now)  # NaN is no time either
         elif said.kind == control.BUSY:
             self._stays(worker, None)
         else:
@@ -100,10 +101,11 @@ class Hall:
             self._desk.refuse_all(name, reason)
 
     def _stays(self, worker: Worker, idle_since: float | None) -> None:
-        """Also the answer of one that was asked to leave, and has been at work since it last told."""
-        worker.idle_since = idle_since
+        """Also the answer of one that was asked to leave, and has been at work since it last told: others are asked before it again."""
         if worker.asked_to_leave and worker.state is State.SERVING:
             worker.asked_to_leave, worker.kill_at = False, None
+            worker.stayed = time.monotonic()
+        worker.idle_since = None if idle_since is None else max(idle_since, worker.stayed)
 
     def _leaving(self, worker: Worker) -> None:
         if worker.state in (State.STARTING, State.SERVING):

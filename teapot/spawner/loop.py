@@ -44,10 +44,11 @@ class Spawner:
         self.edition = edition(begin)
         self.master = socket.socket(fileno=begin.master)
         self.selector = selectors.DefaultSelector()
-        self.desk = Desk(begin.worker.maximum, begin.worker.start_timeout_s, self._give_birth)
+        self.desk = Desk(begin.worker.maximum, begin.worker.start_timeout_s, self._give_birth, self._hear_master)
         self.hall = Hall(self.desk)
         self._introductions = packets.Receiver[start.FromMaster](start.FromMaster)
         self._told_to_end = False
+        self._renewal: int | None = None  # the descriptor of what the new program begins with
         self._wake, self._woken = socket.socketpair(type=socket.SOCK_DGRAM)
 
     def run(self) -> None:
@@ -72,6 +73,8 @@ class Spawner:
                 key.data()
         if self._told_to_end:
             raise Ended("told to end")
+        if self._renewal is not None:
+            succession.renew(self._renewal, self)
         now = time.monotonic()
         for worker in self.hall.reap():
             self._unwatch(worker.control)
@@ -91,16 +94,21 @@ class Spawner:
             what.close()
 
     def _hear_master(self) -> None:
+        """All that it has said."""
         try:
-            message, _, descriptors = self._introductions.receive(self.master, expected_descriptors=1)
+            while self._renewal is None:
+                self._obey(self._introductions.receive(self.master, expected_descriptors=1))
         except BlockingIOError:
             return
         except packets.ChannelError as gone:
             raise Ended("the master is gone") from gone
+
+    def _obey(self, packet: packets.Packet[start.FromMaster]) -> None:
+        message, _, (descriptor,) = packet
         if isinstance(message, start.Renew):
-            succession.renew(descriptors[0], self)
+            self._renewal = descriptor  # at the end of this turn: nothing that has been read must be lost
         else:
-            self._meet(Peer(message.role, message.number, socket.socket(fileno=descriptors[0])))
+            self._meet(Peer(message.role, message.number, socket.socket(fileno=descriptor)))
 
     def _meet(self, peer: Peer) -> None:
         self._watch(peer.socket, functools.partial(self._hear_peer, peer))

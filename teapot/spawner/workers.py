@@ -45,6 +45,7 @@ class Worker:
     asked_to_leave: bool = False
     has_failed: bool = False  # and has said why
     gateways: set[int] = field(default_factory=set)  # those that were given a channel
+    stayed: float = 0.0  # when it last was asked to leave and did not: it has not been idle for longer, whatever it says
 
     def move(self, to: State) -> None:
         if to not in _MOVES[self.state]:

@@ -3,12 +3,14 @@
 import itertools
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
 from teapot.worker.pump import PIECE, Pump
 from teapot.worker.refusal import Refusal, refusal_of
 from teapot.worker.upload import Upload
+
+_TAIL = 4096
 
 
 class Piece(NamedTuple):
@@ -21,12 +23,26 @@ class Piece(NamedTuple):
 class Body:
     """What an answer consists of: pieces of one file, bytes, or both in turn. Owns the file's descriptor."""
 
-    def __init__(self, parts: Iterator[Piece | bytes], length: int | None, descriptor: int = -1) -> None:
-        self.parts = parts
+    def __init__(
+        self, parts: Iterator[Piece | bytes], length: int | None, descriptor: int = -1, seen: os.stat_result | None = None
+    ) -> None:
+        """`seen`: the file's status, on which the answer's head was made."""
+        self.parts = self._source = parts
         self.length = length
         self.descriptor = descriptor
+        self._seen = seen
+
+    def is_other(self) -> bool:
+        """The file was rewritten since: what was sent may be half of the one and half of the other. That it has only grown is no harm."""
+        if self._seen is None or self.descriptor < 0:
+            return False
+        now, seen = os.fstat(self.descriptor), self._seen
+        return now.st_size < seen.st_size or now.st_size == seen.st_size and now.st_mtime_ns != seen.st_mtime_ns
 
     def close(self) -> None:
+        """Not while a part is being made."""
+        if isinstance(self._source, Generator):
+            self._source.close()  # a listing holds its directory open
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
@@ -40,10 +56,10 @@ class Body:
         try:
             with_files = (os.pread(self.descriptor, part.length, part.offset) if isinstance(part, Piece) else part for part in self.parts)
             content = b"".join(with_files)
+            if len(content) != self.length or self.is_other():
+                raise Refusal("file_changed", "while it was read")
         finally:
             self.close()
-        if len(content) != self.length:
-            raise Refusal("file_changed", "truncated while it was read")
         return content
 
     def _generated(self, at_most: int) -> bytes | None:
@@ -81,6 +97,8 @@ class Sending:
             self._end(False, refusal.detail or refusal.problem)
         except OSError as error:
             self._end(False, str(error))
+        except Exception as error:  # a fault of ours, or no memory: the thread that is here is needed by all other transfers
+            self._end(False, f"{type(error).__name__}: {error}")
         return False
 
     def _step(self) -> bool:
@@ -97,13 +115,24 @@ class Sending:
 
     def _send_piece(self) -> bool:
         offset, left = self._part  # type: ignore[misc]
-        moved = os.sendfile(self._stream.fileno(), self._body.descriptor, offset, min(left, PIECE)) if left else 0
-        if left and not moved:
+        if left <= _TAIL:
+            return self._send_tail(offset, left)
+        moved = os.sendfile(self._stream.fileno(), self._body.descriptor, offset, min(left - _TAIL, PIECE))
+        if not moved:
             self._end(False, "the file was truncated while it was sent")
             return False
         self._sent += moved
-        self._part = Piece(offset + moved, left - moved) if left > moved else None
+        self._part = Piece(offset + moved, left - moved)
         return True
+
+    def _send_tail(self, offset: int, left: int) -> bool:
+        """Held back until it is known that all of the piece has been read from one and the same file: the client counts bytes."""
+        tail = os.pread(self._body.descriptor, left, offset)
+        if len(tail) < left or self._body.is_other():
+            self._end(False, "the file was changed while it was sent")
+            return False
+        self._part = memoryview(tail)
+        return self._send_bytes(self._part)
 
     def _send_bytes(self, data: memoryview) -> bool:
         moved = self._stream.send(data)
@@ -140,6 +169,9 @@ class Receiving:
             return False
         except OSError as error:
             self._end(refusal_of(error))
+            return False
+        except Exception as error:
+            self._end(Refusal("internal_error", f"{type(error).__name__}: {error}"))
             return False
         self._end(None)
         return False

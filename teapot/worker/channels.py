@@ -32,8 +32,8 @@ from teapot.worker import dispatch
 from teapot.worker.bodies import Body, Receiving, Sending
 from teapot.worker.dispatch import Office
 from teapot.worker.pump import Pump
-from teapot.worker.reading import RangeRefusal, Reply
-from teapot.worker.refusal import Refusal, refusal_of
+from teapot.worker.reading import Reply
+from teapot.worker.refusal import RangeRefusal, Refusal, refusal_of
 from teapot.worker.traffic import Traffic
 from teapot.worker.upload import Upload
 
@@ -141,7 +141,8 @@ class Channel:
             if request.streamed:
                 self._receive_body(exchange, stream)
                 return -1
-            self._reply(exchange, dispatch.carry_out(self._office, request, body))
+            office = self._office._replace(given_up=lambda: exchange.cancelled or self.closed)
+            self._reply(exchange, dispatch.carry_out(office, request, body))
         except Refusal as refusal:
             self._refuse(exchange, refusal)
         except OSError as error:
@@ -267,6 +268,8 @@ class Channel:
             exchange.cancelled = True
             drained = exchange.drained and exchange.announced is None
             waits = exchange.body if exchange.sending is None else None
+        if exchange.upload:
+            exchange.upload.call_off()
         if exchange.sending:
             exchange.sending.cancelled = True
         elif drained:

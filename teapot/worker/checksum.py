@@ -9,6 +9,7 @@ that StoRM wrote is read once, when it is asked for. Storing is best effort, and
 import contextlib
 import hashlib
 import os
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 
@@ -18,6 +19,8 @@ ADLER32 = "user.storm.checksum.adler32"
 GUARD = "user.teapot.checksum"
 ATTRIBUTES = frozenset((ADLER32, GUARD))
 _PIECE = 1 << 20
+_MODULUS = 65521
+_TURNS = threading.BoundedSemaphore(16)  # half of the worker's threads at most compute: the others serve
 
 
 def store(descriptor: int, adler32: int) -> None:
@@ -37,14 +40,17 @@ def stored(descriptor: int, status: os.stat_result) -> int | None:
 
 
 def digest(descriptor: int, algorithm: str, stop: Callable[[], bool] = lambda: False) -> bytes:
-    """adler32 or md5 of the whole file, in binary form, from what is stored or from the content. `stop` is asked between pieces."""
+    """adler32 or md5 of the whole file, in binary form, from what is stored or from the content.
+
+    `stop` is asked between pieces, but not while something is computed that will be kept: who asks again shall find it.
+    """
     try:
         if algorithm == "md5":
             return _md5(descriptor, stop)
         status = os.fstat(descriptor)
         value = stored(descriptor, status)
         if value is None:
-            value = _adler32(descriptor, stop)
+            value = _adler32(descriptor, (lambda: False) if _may_be_kept(descriptor) else stop)
             if _guard(os.fstat(descriptor)) == _guard(status):
                 store(descriptor, value)
         return value.to_bytes(4, "big")
@@ -52,17 +58,43 @@ def digest(descriptor: int, algorithm: str, stop: Callable[[], bool] = lambda: F
         raise refusal_of(error) from error
 
 
+def computed(descriptor: int) -> int:
+    """From the content, whatever is stored."""
+    return _adler32(descriptor, lambda: False)
+
+
+def joined(first: int, second: int, length: int) -> int:
+    """adler32 of two contents, one after the other; `length` of the second."""
+    low, high = first & 0xFFFF, first >> 16
+    low_of_both = (low + (second & 0xFFFF) - 1) % _MODULUS
+    high_of_both = (high + (second >> 16) + length * (low - 1)) % _MODULUS
+    return high_of_both << 16 | low_of_both
+
+
+def of_zeros(length: int) -> int:
+    return length % _MODULUS << 16 | 1
+
+
+def _may_be_kept(descriptor: int) -> bool:
+    return os.access(f"/proc/self/fd/{descriptor}", os.W_OK)
+
+
 def _guard(status: os.stat_result) -> bytes:
     return b"%d %d" % (status.st_size, status.st_mtime_ns)
 
 
 def _pieces(descriptor: int, stop: Callable[[], bool]) -> Iterator[bytes]:
-    at = 0
-    while piece := os.pread(descriptor, _PIECE, at):
-        yield piece
-        at += len(piece)
-        if stop():
-            raise Refusal("storage_error", "the checksum is not wanted any more")
+    if not _TURNS.acquire(blocking=False):
+        raise Refusal("worker_busy", "too many checksums are being computed")
+    try:
+        at = 0
+        while piece := os.pread(descriptor, _PIECE, at):
+            yield piece
+            at += len(piece)
+            if stop():
+                raise Refusal("storage_error", "the checksum is not wanted any more")
+    finally:
+        _TURNS.release()
 
 
 def _adler32(descriptor: int, stop: Callable[[], bool]) -> int:

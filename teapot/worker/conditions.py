@@ -35,13 +35,16 @@ def judge(fields: Mapping[str, bytes], etag: bytes | None, modified: float, read
     return Verdict.NOT_MODIFIED if reading else Verdict.FAILED
 
 
-def range_stands(if_range: bytes | None, etag: bytes, modified: float) -> bool:
-    """Whether a Range header is to be honoured: If-Range must name exactly this version (section 13.1.5)."""
+def range_stands(if_range: bytes | None, etag: bytes, modified: float, now: float) -> bool:
+    """Whether a Range header is to be honoured: If-Range must name exactly this version (section 13.1.5).
+
+    A date does so only after the second that it names is over: within it the file may change once more (section 8.8.2.2).
+    """
     if if_range is None:
         return True
     if b'"' in if_range:
         return if_range.strip() == etag and not etag.startswith(b"W/")
-    return http_dates.read(if_range) == int(modified)
+    return http_dates.read(if_range) == int(modified) < int(now)
 
 
 def _may_touch(fields: Mapping[str, bytes], etag: bytes | None, modified: float) -> bool:

@@ -6,14 +6,12 @@ attributes, the dead properties of WebDAV, go along; owner, mode and ACL are tho
 """
 
 import contextlib
-import errno
 import os
 import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from teapot.kernel import file_calls
-from teapot.worker import annotations, checksum
+from teapot.worker import annotations, checksum, sparse
 from teapot.worker.area import is_collection, is_file
 from teapot.worker.ends import End, Manner, inspect_target, lies_in, refuse_overlap
 from teapot.worker.journal import Journal
@@ -23,8 +21,6 @@ from teapot.worker.removal import MAX_DEPTH, remove_tree
 from teapot.worker.upload import Terms, Upload
 
 _PIECE = 1 << 20
-_CLONED_AT_ONCE = 1 << 30
-_CANNOT_CLONE = file_calls.UNSUPPORTED | {errno.EXDEV}
 
 
 class Job(NamedTuple):
@@ -64,7 +60,7 @@ def _make_way(target: End, source: os.stat_result, above_source: int, job: Job) 
             return None
         place = Place(prospect.directory, prospect.name)
         if is_collection(existing):
-            refuse_overlap(source, above_source, prospect.directory, existing)
+            refuse_overlap(source, above_source, prospect.directory, existing, job.deep)
             remove_tree(place)
         elif is_collection(source):
             with locked(place.directory):
@@ -78,11 +74,12 @@ def _make_way(target: End, source: os.stat_result, above_source: int, job: Job) 
 def _copy_file(descriptor: int, target: End, job: Job) -> None:
     status = os.fstat(descriptor)
     terms = Terms(job.manner.terms.may_replace, lambda existing: _may_stand(existing, job), job.manner.terms.durable)
-    upload = Upload(target.area, target.path, terms, job.journal, status.st_size)
+    upload = Upload(target.area, target.path, terms, job.journal, None if sparse.has_holes(status) else status.st_size)
     try:
         upload.attributes = _dead_properties(descriptor)
+        upload.mtime_s = int(status.st_mtime) if job.complete else None
         _let_execute(upload.descriptor, status)
-        _fill(upload, descriptor, status)
+        _fill(upload, descriptor, status.st_size, checksum.stored(descriptor, status))
         after = os.fstat(descriptor)
         if (after.st_size, after.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
             raise Refusal("file_changed", "the source changed while it was copied")
@@ -110,34 +107,21 @@ def _let_execute(new: int, source: os.stat_result) -> None:
         os.fchmod(new, mode | granted)
 
 
-def _fill(upload: Upload, source: int, status: os.stat_result) -> None:
-    """Inside the storage, where it can do that and the checksum is known already; else by reading and writing."""
-    adler32 = checksum.stored(source, status)
-    if adler32 is not None and _clone(source, upload.descriptor, status.st_size):
-        upload.filled(status.st_size, adler32)
+def _fill(upload: Upload, source: int, size: int, adler32: int | None) -> None:
+    """Inside the storage, where it can do that and the checksum is known already; else by reading and writing. Holes stay holes."""
+    if adler32 is not None:
+        sparse.copy(source, upload.descriptor, 0, size)
+        os.ftruncate(upload.descriptor, size)
+        upload.filled(size, adler32)
         return
     at = 0
-    while piece := os.pread(source, _PIECE, at):
-        upload.write(memoryview(piece))
-        at += len(piece)
-
-
-def _clone(source: int, target: int, size: int) -> bool:
-    """False: the file system cannot, and nothing was written."""
-    at = 0
-    while at < size:
-        try:
-            moved = os.copy_file_range(source, target, min(size - at, _CLONED_AT_ONCE), at, at)
-        except OSError as error:
-            if at == 0 and error.errno in _CANNOT_CLONE:
-                return False
-            raise
-        if moved == 0:
-            if at == 0:
-                return False
-            raise Refusal("file_changed", "the source was truncated while it was copied")
-        at += moved
-    return True
+    for first, last in sparse.data(source, 0, size):
+        upload.skip(first - at)
+        at = first
+        while at < last and (piece := os.pread(source, min(_PIECE, last - at), at)):
+            upload.write(memoryview(piece))
+            at += len(piece)
+    upload.skip(size - at)
 
 
 # --- collections
@@ -145,7 +129,7 @@ def _clone(source: int, target: int, size: int) -> bool:
 
 def _copy_collection(source: End, target: End, status: os.stat_result, descriptor: int, job: Job) -> bool:
     with target.area.target(target.path) as prospect:
-        refuse_overlap(status, descriptor, prospect.directory, None)
+        refuse_overlap(status, descriptor, prospect.directory, None, job.deep)
     existing = _make_way(target, status, descriptor, job)
     umask, durable = target.area.umask, job.manner.terms.durable
     with target.area.target(target.path) as prospect, prospect.place(umask, durable) as place:

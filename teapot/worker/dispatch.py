@@ -1,17 +1,19 @@
 """Which method does what, on which file layer function; the answer is a Reply, or an Upload that waits for its body."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from teapot.channel.worker_messages import ALLOWED, FILES_TOO, MAY_LIST, MAY_REPLACE, Request
 from teapot.configuration import Worker as Settings
-from teapot.worker import digests, engine, locks, namespace, propfind, propfind_request, reading
-from teapot.worker.area import Area
+from teapot.worker import content_range, digests, engine, locks, namespace, propfind, propfind_request, reading
+from teapot.worker.area import Area, is_collection
 from teapot.worker.bodies import Body
 from teapot.worker.ends import End
 from teapot.worker.entity import etag
 from teapot.worker.journal import Journal
+from teapot.worker.patch import Patch
 from teapot.worker.preconditions import Preconditions
 from teapot.worker.reading import Reply
 from teapot.worker.refusal import Refusal
@@ -21,6 +23,7 @@ from teapot.worker.xml_screen import BadXml
 CLASS_1, CLASS_2 = b"1", b"1,2"
 _WHY_CLASS_1 = b"WebDAV class 1: this storage is read-only, or keeps no extended attributes for locks and properties.\n"
 _FORM_BODY = b"multipart/form-data"
+_SECONDS = re.compile(rb"(-?[0-9]{1,11})(?:\.[0-9]{1,9})?")
 
 
 class Office(NamedTuple):
@@ -29,6 +32,7 @@ class Office(NamedTuple):
     areas: Mapping[str, Area | Refusal]
     journal: Journal
     settings: Settings
+    given_up: Callable[[], bool] = lambda: False  # whoever made this request is gone, or waits no longer
 
     def area(self, name: str) -> Area:
         area = self.areas.get(name)
@@ -49,16 +53,16 @@ def carry_out(office: Office, request: Request, body: bytes) -> Reply:
 
 def begin_upload(office: Office, request: Request) -> Upload:
     area = office.area(request.area)
-    if "content-range" in request.fields:
-        raise Refusal("partial_put_refused")
     if request.fields.get("content-type", b"").startswith(_FORM_BODY):
         raise Refusal("content_not_accepted", "a form")
     if not request.path:
         raise Refusal("is_collection")
     if request.collection:
         raise Refusal("is_collection", "the URL of a file does not end in a slash")
-    expected = _digests_sent(request)
-    upload = Upload(area, request.path, _terms(office, request, _preconditions(office, request).writes), office.journal, request.length)
+    expected, mtime_s, patch = _digests_sent(request), _mtime_sent(request), _part_sent(request)
+    terms = _terms(office, request, _preconditions(office, request).writes)
+    upload = Upload(area, request.path, terms, office.journal, request.length, patch)
+    upload.mtime_s = mtime_s
     if "md5" in expected:
         upload.want_md5()
     return upload
@@ -74,7 +78,32 @@ def _stored_fields(request: Request, stored: Stored) -> reading.Fields:
     wish = digests.wish(request.fields)
     if wish and wish.algorithm == "adler32":
         fields.append(wish.answer(stored.adler32))
+    if stored.status.st_mtime_ns // 1_000_000_000 == _mtime_sent(request):
+        fields.append((b"x-oc-mtime", b"accepted"))
     return fields
+
+
+def _part_sent(request: Request) -> Patch | None:
+    if "content-range" not in request.fields:
+        return None
+    try:
+        part = content_range.read(request.fields["content-range"])
+    except content_range.BadContentRange as wrong:
+        raise Refusal("bad_header", f"Content-Range: {wrong}") from wrong
+    if request.length is not None and request.length != part.length:
+        raise Refusal("bad_header", "Content-Range and Content-Length do not agree")
+    return Patch(part)
+
+
+def _mtime_sent(request: Request) -> int | None:
+    """X-OC-Mtime, seconds since 1970, as ownCloud's clients and rclone send it; a fraction is dropped."""
+    value = request.fields.get("x-oc-mtime")
+    if value is None:
+        return None
+    match = _SECONDS.fullmatch(value.strip())
+    if not match:
+        raise Refusal("bad_header", "X-OC-Mtime")
+    return int(match[1])
 
 
 def _digests_sent(request: Request) -> dict[str, bytes]:
@@ -107,6 +136,8 @@ def _get(office: Office, request: Request, body: bytes) -> Reply:
         files_too=bool(request.rights & FILES_TOO),
         head=request.method == "HEAD",
         may_list=bool(request.rights & MAY_LIST),
+        listing_order=request.listing_order,
+        given_up=office.given_up,
     )
 
 
@@ -167,16 +198,17 @@ def _overwrite(request: Request) -> bool:
 
 def _propfind(office: Office, request: Request, body: bytes) -> Reply:
     depth = request.fields.get("depth", b"infinity").strip().lower()
-    if depth == b"infinity":
-        raise Refusal("depth_not_allowed")
-    if depth not in (b"0", b"1"):
-        raise Refusal("bad_header", "Depth is 0 or 1")
+    if depth not in (b"0", b"1", b"infinity"):
+        raise Refusal("bad_header", "Depth is 0, 1 or infinity")
     try:
         wanted = propfind_request.read(body)
     except BadXml as wrong:
         raise Refusal("bad_xml", str(wrong)) from wrong
     rights, area = request.rights, office.area(request.area)
-    _hold_if(office, request, area)
+    status = area.status(request.path)
+    if depth == b"infinity" and is_collection(status):
+        raise Refusal("depth_not_allowed")
+    _preconditions(office, request).hold(status)
     pieces = propfind.answer(
         area,
         request.path,
@@ -190,7 +222,7 @@ def _propfind(office: Office, request: Request, body: bytes) -> Reply:
 
 
 def _hold_if(office: Office, request: Request, area: Area) -> None:
-    """The If header of what only reads."""
+    """The If header of GET and HEAD."""
     if "if" not in request.fields:
         return
     try:

@@ -56,9 +56,14 @@ def _must_be_empty(place: Place) -> None:
         os.close(directory)
 
 
-def refuse_overlap(source: os.stat_result, above_source: int, above_target: int, existing: os.stat_result | None) -> None:
-    """Neither end may lie in the other. Asked of the directories themselves: symbolic links and overlapping areas change nothing."""
-    if is_collection(source) and lies_in(above_target, source):
+def refuse_overlap(
+    source: os.stat_result, above_source: int, above_target: int, existing: os.stat_result | None, deep: bool = True
+) -> None:
+    """Neither end may lie in the other. Asked of the directories themselves: symbolic links and overlapping areas change nothing.
+
+    Not `deep`: the source goes without its members, and may go into itself.
+    """
+    if deep and is_collection(source) and lies_in(above_target, source):
         raise Refusal("same_resource", "the target lies in the source")
     if existing is not None and is_collection(existing) and lies_in(above_source, existing):
         raise Refusal("same_resource", "the source lies in the target")

@@ -16,6 +16,7 @@ from teapot.worker import locks, xml_screen
 from teapot.worker.area import Area
 from teapot.worker.bodies import Body
 from teapot.worker.journal import Journal
+from teapot.worker.lock_properties import blocked
 from teapot.worker.place import Place, locked
 from teapot.worker.preconditions import Preconditions
 from teapot.worker.provider import Provider, Storage
@@ -52,15 +53,29 @@ def lock(area: Area, request: Request, body: bytes, preconditions: Preconditions
             locks.may_write(area, request.path, preconditions.bearer, exists=False)
             _make_file(area, place, journal)
             undo.callback(os.unlink, place.name, dir_fd=place.directory)
-        reply = _ask(Provider(area, request, preconditions.bearer), request, body)
+        try:
+            reply = _ask(Provider(area, request, preconditions.bearer), request, body)
+        except Refusal as refusal:
+            if refusal.problem == "locked" and (members := _in_the_way(area, request)):
+                return Reply(207, [(b"content-type", b"application/xml; charset=utf-8")], Body(iter([members]), None))
+            raise
         undo.pop_all()
     return reply._replace(status=201) if status is None else reply
+
+
+def _in_the_way(area: Area, request: Request) -> bytes:
+    """Locks of members that keep a collection from being locked as a whole; b"": it is a lock of its own, or from above."""
+    if locks.covering(area, request.path):
+        return b""
+    members = list(locks.below(area, request.path))
+    return blocked(area, request.path, [held for held in members if held.lock.exclusive] or members) if members else b""
 
 
 def unlock(area: Area, request: Request, body: bytes, preconditions: Preconditions) -> Reply:
     token = _CODED_URL.fullmatch(request.fields.get("lock-token", b"").strip())
     if not token:
         raise Refusal("bad_header", "Lock-Token")
+    area.status(request.path)  # or not_found, whatever of the path is missing
     with _locked_place(area, request.path):
         preconditions.hold(area.status(request.path))
         return _ask(Provider(area, request, preconditions.bearer), request, body)
@@ -69,6 +84,7 @@ def unlock(area: Area, request: Request, body: bytes, preconditions: Preconditio
 def change_properties(area: Area, request: Request, body: bytes, preconditions: Preconditions) -> Reply:
     _check_depth(request, (b"0",))
     _screen(body)
+    area.status(request.path)
     with _locked_place(area, request.path):
         preconditions.writes(area.status(request.path))
         provider = Provider(area, request, preconditions.bearer)

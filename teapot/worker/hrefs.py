@@ -8,6 +8,7 @@ _LITERAL = "!$&'()*+,;=:@/"
 
 # Names that are the same in a URL, in XML and on a screen: most of them, and quick to recognise.
 PLAIN = re.compile(rb"[A-Za-z0-9._~-]+").fullmatch
+PLAIN_TEXT = re.compile(r"[A-Za-z0-9._~-]+").fullmatch
 
 
 def href(area_path: str, path: bytes, collection: bool) -> str:

@@ -1,8 +1,8 @@
 """Dates as HTTP and WebDAV write them, without locale and without an import that happens late. Pure."""
 
-import calendar
 import re
 import time
+from datetime import UTC, datetime
 from functools import lru_cache
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -20,15 +20,19 @@ _FORMS = tuple(
 )
 
 
+# What has four digits for its year; a file may claim any time at all.
+_EARLIEST, _LATEST = -30_610_224_000, 253_402_300_799
+
+
 @lru_cache(maxsize=256)
 def http_date(seconds: int) -> str:
-    year, month, day, hour, minute, second, weekday, *_ = time.gmtime(seconds)
+    year, month, day, hour, minute, second, weekday, *_ = _gmtime(seconds)
     return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
 
 
 @lru_cache(maxsize=256)
 def iso_date(seconds: int) -> str:
-    year, month, day, hour, minute, second, *_ = time.gmtime(seconds)
+    year, month, day, hour, minute, second, *_ = _gmtime(seconds)
     return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
 
 
@@ -39,6 +43,19 @@ def read(value: bytes) -> int | None:
         return None
     year = int(match["year"])
     if len(match["year"]) == 2:
-        year += 2000 if year < 70 else 1900
-    month = _MONTHS.index(match["month"].decode()) + 1
-    return calendar.timegm((year, month, int(match["day"]), int(match["hour"]), int(match["minute"]), int(match["second"])))
+        year = _century(year)
+    day, hour, minute, second = (int(match[name]) for name in ("day", "hour", "minute", "second"))
+    try:
+        moment = datetime(year, _MONTHS.index(match["month"].decode()) + 1, day, hour, minute, min(second, 59), tzinfo=UTC)
+    except ValueError:  # there is no such day
+        return None
+    return int(moment.timestamp())
+
+
+def _gmtime(seconds: int) -> time.struct_time:
+    return time.gmtime(max(_EARLIEST, min(seconds, _LATEST)))
+
+
+def _century(year: int) -> int:
+    """Two digits that would lie more than 50 years ahead are of the past (RFC 9110, section 5.6.7)."""
+    return 2000 + year if 2000 + year <= time.gmtime().tm_year + 50 else 1900 + year

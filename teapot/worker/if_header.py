@@ -3,12 +3,13 @@
 Read to the letter, because it is a condition: to overlook one that is misspelt could cost somebody a file.
 """
 
+import functools
 import re
 from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-MOST_LISTS = 64
+MOST_LISTS, MOST_CONDITIONS = 64, 256
 _SPACE = rb"[ \t]*"
 _RESOURCE = re.compile(rb"[ \t]*<([^<>\s]+)>[ \t]*")
 _OPEN = re.compile(rb"[ \t]*\([ \t]*")
@@ -53,8 +54,8 @@ def read(value: bytes) -> tuple[Conditions, ...]:
         conditions, at = _list(value, at)
         lists.append(Conditions(resource, conditions))
         fresh = False
-        if len(lists) > MOST_LISTS:
-            raise BadIf(f"more than {MOST_LISTS} lists")
+        if len(lists) > MOST_LISTS or sum(len(one.conditions) for one in lists) > MOST_CONDITIONS:
+            raise BadIf(f"more than {MOST_LISTS} lists, or {MOST_CONDITIONS} conditions")
     if not lists or fresh:
         raise BadIf("no list")
     return tuple(lists)
@@ -82,8 +83,9 @@ def tokens(lists: tuple[Conditions, ...]) -> frozenset[str]:
 
 
 def holds(lists: tuple[Conditions, ...], found: Callable[[bytes | None], Found]) -> bool:
-    """`found` tells of a resource; None is what the request is about."""
-    return any(all(_true(condition, found(one.resource)) for condition in one.conditions) for one in lists)
+    """`found` tells of a resource; None is what the request is about. It is asked once for each: that is a walk to the area's root."""
+    once = functools.cache(found)
+    return any(all(_true(condition, once(one.resource)) for condition in one.conditions) for one in lists)
 
 
 def _true(condition: Condition, found: Found) -> bool:

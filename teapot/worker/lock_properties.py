@@ -6,6 +6,7 @@ well-formed element.
 
 import time
 from collections.abc import Iterable
+from http import HTTPStatus
 from xml.sax.saxutils import escape
 
 from teapot.worker import xml_screen
@@ -20,11 +21,19 @@ _ACTIVE = (
     "<D:timeout>Second-{seconds}</D:timeout><D:locktoken><D:href>{token}</D:href></D:locktoken>"
     "<D:lockroot><D:href>{root}</D:href></D:lockroot></D:activelock>"
 )
+_BLOCKED = "<D:response><D:href>{href}</D:href><D:status>HTTP/1.1 {status}</D:status></D:response>"
 
 
 def discovery(area: Area, held: Iterable[Held]) -> str:
     """The content of a lockdiscovery element; "" without locks."""
     return "".join(_active(area, one) for one in held)
+
+
+def blocked(area: Area, path: bytes, members: Iterable[Held]) -> bytes:
+    """The Multi-Status of a collection that cannot be locked with Depth: infinity because of these (RFC 4918, section 9.10.6)."""
+    found = [*((href(area.settings.path, held.path, False), 423) for held in members), (href(area.settings.path, path, True), 424)]
+    rows = "".join(_BLOCKED.format(href=escape(name), status=f"{code} {HTTPStatus(code).phrase}") for name, code in found)
+    return f'<?xml version="1.0" encoding="utf-8"?>\n<D:multistatus xmlns:D="DAV:">{rows}</D:multistatus>\n'.encode()
 
 
 def _active(area: Area, held: Held) -> str:

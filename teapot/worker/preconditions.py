@@ -32,6 +32,16 @@ class Preconditions:
 
     def hold(self, status: os.stat_result | None) -> None:
         """Without regard to locks that nobody has asked about: for what only reads."""
+        self._hold_what_was_named(status)
+        self._hold_rest(status)
+
+    def hold_if(self, tag: bytes | None) -> None:
+        """The If header alone; `tag` of what stands at the request's path."""
+        if self._lists and not if_header.holds(self._lists, lambda resource: self._found(resource, tag)):
+            raise Refusal("precondition_failed", "If")
+
+    def _hold_rest(self, status: os.stat_result | None) -> None:
+        """Those of RFC 9110. They count only where the request would succeed without them (section 13.2.1): so after the locks."""
         tag, modified = (etag(status), status.st_mtime) if status is not None else (None, 0.0)
         try:
             verdict = conditions.judge(self._request.fields, tag, modified, reading=False)
@@ -39,21 +49,26 @@ class Preconditions:
             raise Refusal("bad_header", str(wrong)) from wrong
         if verdict is not Verdict.PROCEED:
             raise Refusal("precondition_failed")
-        self.hold_if(tag)
 
-    def hold_if(self, tag: bytes | None) -> None:
-        """The If header alone; `tag` of what stands at the request's path."""
-        if self._lists and not if_header.holds(self._lists, lambda resource: self._found(resource, tag)):
-            raise Refusal("precondition_failed", "If")
+    def _hold_what_was_named(self, status: os.stat_result | None) -> None:
+        """A URL that ends in a slash names a collection, and never a file; one without may name either (RFC 4918, section 5.2)."""
+        if self._request.collection and status is not None and not is_collection(status):
+            raise Refusal("not_found", "a file, asked for as a collection")
+        self.hold_if(etag(status) if status is not None else None)
 
     def writes(self, status: os.stat_result | None) -> None:
         """It is replaced, changed or made."""
-        self.hold(status)
+        self._hold_what_was_named(status)
         locks.may_write(self._area, self._request.path, self.bearer, exists=status is not None)
+        self._hold_rest(status)
 
     def goes(self, status: os.stat_result | None) -> None:
         """It is removed, with its members."""
-        self.hold(status)
+        self._may_go(status)
+        self._hold_rest(status)
+
+    def _may_go(self, status: os.stat_result | None) -> None:
+        self._hold_what_was_named(status)
         path = self._request.path
         locks.may_write(self._area, path, self.bearer, exists=True, members=self._members(self._area, path, status))
 
@@ -61,15 +76,17 @@ class Preconditions:
         """What the request is about is read, and the target replaced or made."""
 
         def judge(status: os.stat_result | None) -> None:
-            self.hold(status)
-            self._may_take(target)
+            self._hold_what_was_named(status)
+            self._may_take(status, target)
+            self._hold_rest(status)
 
         return judge
 
     def moves(self, target: Area) -> Precondition:
         def judge(status: os.stat_result | None) -> None:
-            self.goes(status)
-            self._may_take(target)
+            self._may_go(status)
+            self._may_take(status, target)
+            self._hold_rest(status)
             path = self._request.path
             moved = (*locks.on(self._area, path), *self._members(self._area, path, status))
             self.released = sorted({held.path[len(path) + 1 :] for held in moved})
@@ -77,10 +94,12 @@ class Preconditions:
 
         return judge
 
-    def _may_take(self, target: Area) -> None:
+    def _may_take(self, source: os.stat_result | None, target: Area) -> None:
         path = self._request.target_path
         status = _status(target, path)
         self.replaces_collection = status is not None and is_collection(status)
+        if self._request.target_collection and not self.replaces_collection and source is not None and not is_collection(source):
+            raise Refusal("is_file", "a file cannot have the URL of a collection")
         replaced = self._members(target, path, status) if self.replaces_collection else None
         locks.may_write(target, path, self.bearer, exists=status is not None, members=replaced)
 

@@ -8,6 +8,7 @@ from teapot.worker.xml_screen import BadXml
 
 MAX_BODY_BYTES = 64 * 1024
 _MAX_NAMES, _MAX_DEPTH = 256, 8
+_MAX_CHARACTERS = 16 * 1024  # of all names with their namespaces: each member's answer may have to repeat them
 _SEPARATOR = "\n"  # cannot be in a namespace that expat hands out
 
 
@@ -34,6 +35,7 @@ class _Reader:
     def __init__(self) -> None:
         self._path: list[str] = []
         self._found: list[Property] = []
+        self._characters = 0
         self._kinds: set[str] = set()
         parser = self._parser = expat.ParserCreate(namespace_separator=_SEPARATOR)
         parser.StartElementHandler = self._start
@@ -59,7 +61,14 @@ class _Reader:
         if depth == 2 and namespace == "DAV:" and name in ("prop", "allprop", "propname"):
             self._kinds.add(name)
         if depth == 3 and self._path[1] == f"DAV:{_SEPARATOR}prop":
-            self._found.append(Property(namespace, name))
+            self._ask(Property(namespace, name))
+
+    def _ask(self, asked: Property) -> None:
+        """A namespace is written once in a request, and belongs to each name that is asked for."""
+        self._characters += len(asked.namespace) + len(asked.name)
+        if self._characters > _MAX_CHARACTERS:
+            raise BadXml("the names are too long")
+        self._found.append(asked)
 
     def _end(self, tag: str) -> None:
         self._path.pop()

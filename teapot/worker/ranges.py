@@ -36,7 +36,7 @@ def wanted(header: bytes, size: int) -> list[Range]:
     if not 0 < len(pieces) <= MAX_RANGES or not all(matches):
         return []
     asked = [_bounds(match[1], match[2], size) for match in matches if match]
-    if any(bounds is None for bounds in asked):
+    if any(bounds is None for bounds in asked) or not size and any(_is_suffix(match) for match in matches):
         return []
     found = [Range(start, end - start) for start, end in filter(None, asked) if start < end]
     if not found:
@@ -51,6 +51,11 @@ def _bounds(first: bytes, last: bytes, size: int) -> tuple[int, int] | None:
     if last and int(last) < int(first):
         return None
     return int(first), min(size, int(last) + 1) if last else size
+
+
+def _is_suffix(match: re.Match[bytes] | None) -> bool:
+    """The last bytes of an empty file are there, all none of them, but no Content-Range can say so: the whole file is sent."""
+    return match is not None and not match[1] and int(match[2]) > 0
 
 
 def _joined(found: list[Range]) -> list[Range]:

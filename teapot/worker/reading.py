@@ -2,16 +2,18 @@
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from teapot.pages.frame import POLICY
 from teapot.worker import checksum, conditions, digests, http_dates, listing, ranges
 from teapot.worker.area import Area, is_collection, is_file
 from teapot.worker.bodies import Body, Piece
 from teapot.worker.conditions import Verdict
 from teapot.worker.content_types import content_type
 from teapot.worker.entity import etag
-from teapot.worker.refusal import Refusal
+from teapot.worker.refusal import RangeRefusal, Refusal
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -23,20 +25,37 @@ class Reply(NamedTuple):
     length: int | None = None  # of the body, or for HEAD of what GET would send; None: not known
 
 
-def get(area: Area, path: bytes, collection: bool, fields: Mapping[str, bytes], *, files_too: bool, head: bool, may_list: bool) -> Reply:
+def get(
+    area: Area,
+    path: bytes,
+    collection: bool,
+    fields: Mapping[str, bytes],
+    *,
+    files_too: bool,
+    head: bool,
+    may_list: bool,
+    listing_order: str = "",
+    given_up: Callable[[], bool] = lambda: False,
+) -> Reply:
     """`files_too` False: only a collection may be told of here. The body's descriptor is the caller's to close."""
     descriptor = area.open(path, os.O_RDONLY)
     try:
         status = os.fstat(descriptor)
         if is_collection(status):
-            return _collection(area, path, descriptor, status, head, may_list)
+            if not may_list and not head:
+                raise Refusal("permission_denied", "the scopes do not allow to list")
+            reply = _collection(status, fields)
+            if head or reply.status == 304:
+                return reply
+            page = listing.page(area, path, os.dup(descriptor), slash=collection, order=listing_order)
+            return reply._replace(body=Body(page, None))
         if not is_file(status):
             raise Refusal("not_a_file")
         if collection:
             raise Refusal("not_found", "a file, asked for as a collection")
         if not files_too:
             raise Refusal("permission_denied", "a file, where the scopes allow a collection only")
-        reply = _file(path, descriptor, status, fields, head)
+        reply = _file(path, descriptor, status, fields, head, given_up)
         if reply.body is not None:
             descriptor = -1  # the body's now
         return reply
@@ -45,56 +64,64 @@ def get(area: Area, path: bytes, collection: bool, fields: Mapping[str, bytes], 
             os.close(descriptor)
 
 
-def _collection(area: Area, path: bytes, descriptor: int, status: os.stat_result, head: bool, may_list: bool) -> Reply:
-    if not may_list and not head:
-        raise Refusal("permission_denied", "the scopes do not allow to list")
+def _collection(status: os.stat_result, asked: Mapping[str, bytes]) -> Reply:
+    """The head of a listing. It is there and has no entity tag; that its directory is old does not tell that what it says of members is."""
+    tags_only = {name: asked[name] for name in ("if-match", "if-none-match") if name in asked}
+    verdict = _judge(tags_only, b"", status.st_mtime)
+    if verdict is Verdict.NOT_MODIFIED:
+        return Reply(304, [])
+    if verdict is Verdict.FAILED:
+        raise Refusal("precondition_failed")
     fields: Fields = [
         (b"content-type", b"text/html; charset=utf-8"),
-        (b"content-security-policy", listing.POLICY),
+        (b"content-security-policy", POLICY),
+        (b"cache-control", b"no-cache"),
         (b"last-modified", http_dates.http_date(int(status.st_mtime)).encode()),
     ]
-    if head:
-        return Reply(200, fields)
-    return Reply(200, fields, Body(listing.page(area, path, os.dup(descriptor)), None))
+    return Reply(200, fields)
 
 
-def _file(path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[str, bytes], head: bool) -> Reply:
-    tag = etag(status)
+def _file(
+    path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[str, bytes], head: bool, given_up: Callable[[], bool]
+) -> Reply:
+    tag, now = etag(status), time.time()
     fields: Fields = [
         (b"etag", tag),
-        (b"last-modified", http_dates.http_date(int(status.st_mtime)).encode()),
+        # Never later than the answer itself (RFC 9110, section 8.8.2.1), whatever time the file claims.
+        (b"last-modified", http_dates.http_date(int(min(status.st_mtime, now))).encode()),
         (b"accept-ranges", b"bytes"),
     ]
-    verdict = _judge(asked, tag, status)
+    verdict = _judge(asked, tag, status.st_mtime)
     if verdict is Verdict.NOT_MODIFIED:
         return Reply(304, fields)
     if verdict is Verdict.FAILED:
         raise Refusal("precondition_failed")
     kind = content_type(path)
-    fields += _digest(descriptor, asked)
-    if not head and "range" in asked and conditions.range_stands(asked.get("if-range"), tag, status.st_mtime):
-        reply = _ranges(descriptor, status.st_size, asked["range"], fields, kind)
+    fields += _digest(descriptor, asked, given_up)
+    if not head and "range" in asked and conditions.range_stands(asked.get("if-range"), tag, status.st_mtime, now):
+        reply = _ranges(descriptor, status, asked["range"], fields, kind)
         if reply:
             return reply
     fields.append((b"content-type", kind))
     if head:
         return Reply(200, fields, None, status.st_size)
-    return Reply(200, fields, Body(iter([Piece(0, status.st_size)]), status.st_size, descriptor), status.st_size)
+    return Reply(200, fields, Body(iter([Piece(0, status.st_size)]), status.st_size, descriptor, status), status.st_size)
 
 
-def _judge(asked: Mapping[str, bytes], tag: bytes, status: os.stat_result) -> Verdict:
+def _judge(asked: Mapping[str, bytes], tag: bytes, modified: float) -> Verdict:
     try:
-        return conditions.judge(asked, tag, status.st_mtime, reading=True)
+        return conditions.judge(asked, tag, modified, reading=True)
     except conditions.BadCondition as wrong:
         raise Refusal("bad_header", str(wrong)) from wrong
 
 
-def _digest(descriptor: int, asked: Mapping[str, bytes]) -> Fields:
+def _digest(descriptor: int, asked: Mapping[str, bytes], given_up: Callable[[], bool]) -> Fields:
     wish = digests.wish(asked)
-    return [wish.answer(checksum.digest(descriptor, wish.algorithm))] if wish else []
+    return [wish.answer(checksum.digest(descriptor, wish.algorithm, given_up))] if wish else []
 
 
-def _ranges(descriptor: int, size: int, header: bytes, fields: Fields, kind: bytes) -> Reply | None:
+def _ranges(descriptor: int, status: os.stat_result, header: bytes, fields: Fields, kind: bytes) -> Reply | None:
+    size = status.st_size
     try:
         wanted = ranges.wanted(header, size)
     except ranges.NotSatisfiable:
@@ -104,20 +131,12 @@ def _ranges(descriptor: int, size: int, header: bytes, fields: Fields, kind: byt
     if len(wanted) == 1:
         start, length = wanted[0]
         named = [*fields, (b"content-type", kind), (b"content-range", _content_range(start, length, size))]
-        return Reply(206, named, Body(iter([Piece(start, length)]), length, descriptor), length)
+        return Reply(206, named, Body(iter([Piece(start, length)]), length, descriptor, status), length)
     boundary = secrets.token_hex(16).encode()
     parts = list(_multipart(wanted, boundary, kind, size))
     length = sum(part.length if isinstance(part, Piece) else len(part) for part in parts)
     named = [*fields, (b"content-type", b"multipart/byteranges; boundary=" + boundary)]
-    return Reply(206, named, Body(iter(parts), length, descriptor), length)
-
-
-class RangeRefusal(Refusal):
-    """416 names the size, so that a client can ask again."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__("range_not_satisfiable")
-        self.fields: Fields = [(b"content-range", b"bytes */%d" % size)]
+    return Reply(206, named, Body(iter(parts), length, descriptor, status), length)
 
 
 def _content_range(start: int, length: int, size: int) -> bytes:

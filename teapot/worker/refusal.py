@@ -47,6 +47,14 @@ class Refusal(Exception):
         self.detail = detail
 
 
+class RangeRefusal(Refusal):
+    """416 names the size, so that a client can ask again."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__("range_not_satisfiable")
+        self.fields: list[tuple[bytes, bytes]] = [(b"content-range", b"bytes */%d" % size)]
+
+
 def refusal_of(error: OSError, meaning: Mapping[int, str] | None = None) -> Refusal:
     """`meaning`: what some errors mean for this very call. Those that no table foresees are the storage's."""
     number = error.errno or 0

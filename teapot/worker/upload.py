@@ -19,6 +19,7 @@ from teapot.kernel import file_calls
 from teapot.worker import annotations, checksum, replace
 from teapot.worker.area import Area
 from teapot.worker.journal import Journal
+from teapot.worker.patch import Patch
 from teapot.worker.place import Place, locked, sync
 from teapot.worker.refusal import Refusal, refusal_of
 from teapot.worker.staging import Staged
@@ -27,6 +28,7 @@ from teapot.worker.staging import Staged
 Precondition = Callable[[os.stat_result | None], None]
 
 _RESERVED_FROM_BYTES = 64 * 1024  # what is smaller comes with its request: writing it says as soon that there is no room
+_A_SECOND = 1_000_000_000  # nanoseconds
 _ATTEMPTS = 10  # against local processes that take no lock
 
 
@@ -45,21 +47,26 @@ class Stored(NamedTuple):
 
 
 class Upload:
-    def __init__(self, area: Area, path: bytes, terms: Terms, journal: Journal, length: int | None = None) -> None:
-        """Refusal when it cannot be written. `length` as announced, None when unknown."""
+    def __init__(
+        self, area: Area, path: bytes, terms: Terms, journal: Journal, length: int | None = None, patch: Patch | None = None
+    ) -> None:
+        """Refusal when it cannot be written. `length` as announced, None when unknown. `patch`: the body is a part of the file."""
         self.received = 0
         self.attributes: dict[str, bytes] = {}  # user attributes that the new file is to have, as far as the file system takes them
-        self.mtime_ns: int | None = None  # that the new file is to have; None: of the commit
-        self._area, self._terms = area, terms
+        self.mtime_s: int | None = None  # that the new file is to have; None: of the commit
+        self._area, self._terms, self._patch = area, terms, patch
         self._adler32 = 1
         self._md5: hashlib._Hash | None = None
-        self._lock, self._open = threading.Lock(), True
+        self._lock, self._open, self._called_off = threading.Lock(), True, False
         with contextlib.ExitStack() as opened:
             self._target = opened.enter_context(area.target(path, follow=True))
             self._inspect(Place(self._target.directory, self._target.name), self._target.status())
             self._staged = self._stage(opened, journal)
             opened.callback(self._staged.discard)
             self.descriptor = self._staged.descriptor
+            if patch:
+                os.lseek(self.descriptor, patch.part.start, os.SEEK_SET)
+                length = patch.to_reserve
             if length and length > _RESERVED_FROM_BYTES:
                 _reserve(self.descriptor, length)
             self._opened = opened.pop_all()
@@ -76,11 +83,25 @@ class Upload:
             if self._md5:
                 self._md5.update(data)
             self.received += len(data)
+            if self._patch and self.received > self._patch.part.length:
+                raise Refusal("bad_header", "more bytes than Content-Range says")
             try:
                 while data:
                     data = data[os.write(self.descriptor, data) :]
             except OSError as error:
                 raise refusal_of(error) from error
+
+    def skip(self, length: int) -> None:
+        """As write() of so many zeros, but they take no space."""
+        with self._lock:
+            self._must_be_open()
+            if not length:
+                return
+            self._adler32 = checksum.joined(self._adler32, checksum.of_zeros(length), length)
+            self._md5 = None
+            self.received += length
+            os.ftruncate(self.descriptor, self.received)
+            os.lseek(self.descriptor, self.received, os.SEEK_SET)
 
     def filled(self, length: int, adler32: int) -> None:
         """Instead of write(): the caller has put a whole file, of this checksum, into the descriptor."""
@@ -95,7 +116,7 @@ class Upload:
             self._must_be_open()
             try:
                 self._verify(length, expected)
-                _set_mtime(self.descriptor, self.mtime_ns)
+                _set_mtime(self.descriptor, self.mtime_s)
                 if self._terms.durable:
                     os.fdatasync(self.descriptor)
                 return self._take_name()
@@ -103,6 +124,10 @@ class Upload:
                 raise refusal_of(error, {errno.ENOENT: "parent_missing"}) from error
             finally:
                 self._close()
+
+    def call_off(self) -> None:
+        """Whoever waits for the answer is gone: a commit under way, which may wait long for the disk, takes the name no more."""
+        self._called_off = True
 
     def abort(self) -> None:
         """Nothing is left over. May be called at any time, and again."""
@@ -121,11 +146,13 @@ class Upload:
     # --- before the body
 
     def _inspect(self, place: Place, old: os.stat_result | None) -> None:
-        self._terms.precondition(old)
         if old is not None:
             if not self._terms.may_replace:
                 raise Refusal("replace_not_in_scope")
             replace.inspect(place, old, self._area)
+        if self._patch:
+            self._patch.inspect(place, old)
+        self._terms.precondition(old)
 
     def _stage(self, opened: contextlib.ExitStack, journal: Journal) -> Staged:
         stage = self._target.directory
@@ -138,9 +165,17 @@ class Upload:
     def _verify(self, length: int, expected: Mapping[str, bytes]) -> None:
         if self.received != length:
             raise Refusal("body_too_short", f"{self.received} bytes came, {length} were said to")
+        if self._patch:
+            self._complete(self._patch)
         for algorithm, value in expected.items():
             if self._digest(algorithm) != value:
                 raise Refusal("digest_mismatch", algorithm)
+
+    def _complete(self, patch: Patch) -> None:
+        if self.received != patch.part.length:
+            raise Refusal("body_too_short", f"{self.received} bytes came, Content-Range says {patch.part.length}")
+        self._adler32 = patch.complete(Place(self._target.directory, self._target.name), self.descriptor, self._adler32)
+        self._md5 = None
 
     def _digest(self, algorithm: str) -> bytes:
         if algorithm == "adler32":
@@ -159,6 +194,8 @@ class Upload:
     def _settle(self, place: Place) -> Stored:
         """Under the directory's lock: look once more at what stands there, then take the name, or fill the old file."""
         for _ in range(_ATTEMPTS):
+            if self._called_off:
+                raise Refusal("storage_error", "whoever sent it is gone")
             old = place.status()
             self._inspect(place, old)
             with contextlib.suppress(FileExistsError):
@@ -205,8 +242,12 @@ def _reserve(descriptor: int, length: int) -> None:
             raise Refusal("no_space", f"{length} bytes announced") from error
 
 
-def _set_mtime(descriptor: int, mtime_ns: int | None) -> None:
-    """To the nanosecond: the kernel's own stamp moves every few milliseconds, and two contents must never share an entity tag."""
+def _set_mtime(descriptor: int, mtime_s: int | None) -> None:
+    """To the nanosecond: the kernel's own stamp moves every few milliseconds, and two contents must never share an entity tag.
+
+    So a time that was asked for gets the fraction of the present one: a second PUT of it, of the same size, is another version.
+    """
     now = time.time_ns()
+    modified = now if mtime_s is None else mtime_s * _A_SECOND + now % _A_SECOND
     with contextlib.suppress(OSError):
-        os.utime(descriptor, ns=(now, now if mtime_ns is None else mtime_ns))
+        os.utime(descriptor, ns=(now, modified))

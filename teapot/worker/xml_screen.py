@@ -3,6 +3,7 @@
 from xml.parsers import expat
 
 _MOST_ELEMENTS, _MOST_DEPTH, _MOST_ATTRIBUTES, _MOST_NAMESPACES = 2000, 32, 32, 300
+_MOST_CHARACTERS = 512 * 1024  # of all names, each with its namespace, as they are kept once they are read
 
 _ENCODINGS = ("utf-8", "utf-16", "us-ascii", "iso-8859-1")
 
@@ -42,7 +43,7 @@ def screen(body: bytes) -> None:
 
 class _Crowd:
     def __init__(self) -> None:
-        self.elements, self.depth, self.namespaces = 0, 0, 0
+        self.elements, self.depth, self.namespaces, self.characters = 0, 0, 0, 0
 
     def namespace(self, prefix: str | None, uri: str) -> None:
         self.namespaces += 1
@@ -52,8 +53,11 @@ class _Crowd:
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         self.elements += 1
         self.depth += 1
+        self.characters += len(tag) + sum(map(len, attributes))
         if self.elements > _MOST_ELEMENTS or self.depth > _MOST_DEPTH or len(attributes) > _MOST_ATTRIBUTES:
             raise BadXml("too many elements or attributes, or too deep")
+        if self.characters > _MOST_CHARACTERS:
+            raise BadXml("the names are too long")
 
     def end(self, tag: str) -> None:
         self.depth -= 1

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from teapot.channel import packets, spawner_messages, start
-from teapot.channel.authority_messages import Caller, Identified, Identify
+from teapot.channel.authority_messages import Caller, Forget, Identified, Identify
 from teapot.channel.worker_messages import Answer, FromWorker, Hello, Request, ToWorker
 from teapot.configuration import Server, StorageArea
 
@@ -53,6 +54,8 @@ class Stage:
 
     def __init__(self, log: Path, plays: dict[str, Play], **server: float) -> None:
         self.plays, self.log = plays, log
+        self.asked = 0  # how often the authority was
+        self.forgets = False  # each answer of the authority's is void at once
         listening = socket.create_server(("127.0.0.1", 0))
         self.port = listening.getsockname()[1]
         self._master, master = packets.pair()
@@ -90,7 +93,20 @@ class Stage:
             ask = receiver.receive(end).message
             accounts = {"home": ask.token} if ask.token in self.plays else {}
             caller = Caller(ask.token, "i", "identity", (), (), False, accounts, {}, time.monotonic() + 60)
-            packets.send(end, Identified(ask.ask, caller))
+            self.asked += 1
+            with self._stopped():  # so that it reads both at once
+                packets.send(end, Identified(ask.ask, caller))
+                if self.forgets:
+                    packets.send(end, Forget())
+
+    @contextlib.contextmanager
+    def _stopped(self) -> Iterator[None]:
+        if not self.forgets:
+            yield
+            return
+        self.process.send_signal(signal.SIGSTOP)
+        yield
+        self.process.send_signal(signal.SIGCONT)
 
     def _spawner(self, end: socket.socket) -> None:
         while data := end.recv(2048):

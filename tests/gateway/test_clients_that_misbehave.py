@@ -132,6 +132,23 @@ def test_a_client_that_reads_nothing_of_a_large_file_costs_bounded_memory(gatewa
         assert gateway.ask("alice").endswith(b"fine"), "others are served meanwhile"
 
 
+def test_a_client_that_reads_nothing_of_its_answer_is_cut_off(tmp_path: Path, stalling: Stalling) -> None:
+    """Else 64 of them would keep an account, or everybody who has no token, from being served."""
+    with stage(tmp_path / "log", {"endless": stalling.endless_file}, body_timeout_s=1.0) as gateway, gateway.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(request("GET /home/f HTTP/1.1", token="endless"))
+        assert stalling.seen.ended.wait(10)
+
+
+def test_a_client_that_reads_slowly_is_served(tmp_path: Path, stalling: Stalling) -> None:
+    with stage(tmp_path / "log", {"endless": stalling.endless_file}, body_timeout_s=2.0) as gateway, gateway.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.sendall(request("GET /home/f HTTP/1.1", token="endless"))
+        for _ in range(20):
+            assert client.recv(32768)
+            assert not stalling.seen.ended.wait(0.3)
+
+
 def test_when_a_downloading_client_leaves_the_workers_stream_ends(gateway: Stage, stalling: Stalling) -> None:
     before = gateway.descriptors()
     with gateway.connect() as client:

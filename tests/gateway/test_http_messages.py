@@ -5,11 +5,13 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 
 import pytest
 
 from teapot.channel.packets import Packet
 from teapot.channel.worker_messages import Answer, Continue, EndOfBody, Request, ToWorker
+from teapot.configuration import Server
 from tests.gateway.stage import Stage, Worker, read_all, stage
 
 GIB = 1 << 30
@@ -29,10 +31,15 @@ def echoing(worker: Worker, request: Request, packet: Packet[ToWorker]) -> None:
     worker.say(Answer(request.id, 200, [(b"content-type", b"application/json")], length=len(body)), body)
 
 
+def taken(worker: Worker, request: Request, packet: Packet[ToWorker]) -> None:
+    """Something is there already."""
+    worker.say(Answer(request.id, 0, [], problem="already_exists" if request.method == "MKCOL" else "is_collection"))
+
+
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     log = tmp_path_factory.mktemp("gateway") / "log"
-    with stage(log, {"alice": echoing}, keepalive_timeout_s=1.0, body_timeout_s=1.0) as one:
+    with stage(log, {"alice": echoing, "taken": taken}, keepalive_timeout_s=1.0, body_timeout_s=1.0) as one:
         yield one
 
 
@@ -75,6 +82,11 @@ REFUSED = {
     "raw bytes beyond ASCII in the target": (400, request("GET /home/\xe4 HTTP/1.1")),
     "a blank in the target": (400, request("GET /home/a b HTTP/1.1")),
     "a target that is no path": (400, request("GET home/f HTTP/1.1")),
+    "a target on another server": (421, request("GET http://other.example.org/home/f HTTP/1.1")),
+    "a target of another scheme": (400, request("GET ftp://x/home/f HTTP/1.1")),
+    "a target that is all of the server, but for OPTIONS": (400, request("GET * HTTP/1.1")),
+    "a TRACE": (405, request("TRACE /home/f HTTP/1.1")),
+    "a chunked body by HTTP/1.0": (400, request("PUT /home/f HTTP/1.0", "Transfer-Encoding: chunked") + b"1\r\na\r\n0\r\n\r\n"),
     "a CONNECT": (405, b"CONNECT HTTP/1.1\r\nHost: x\r\n\r\n"),
     "an escaped slash": (400, request("GET /home/a%2Fb HTTP/1.1")),
     "an escaped NUL": (400, request("GET /home/a%00b HTTP/1.1")),
@@ -122,6 +134,33 @@ def test_names_of_any_bytes_arrive_as_they_are(gateway: Stage) -> None:
     name = bytes(byte for byte in range(1, 256) if byte != ord("/"))
     answer = gateway.raw(request("GET /home/" + "".join(f"%{byte:02X}" for byte in name) + " HTTP/1.1", "Connection: close"))
     assert json.loads(answer.partition(b"\r\n\r\n")[2])[1] == name.hex()
+
+
+def test_a_target_may_be_a_whole_url_of_ours(gateway: Stage) -> None:
+    """RFC 9112, section 3.2.2: whatever Host says then."""
+    for target, path in (("/home/a%20b?c", b"a b"), ("/home/", b"")):
+        answer = gateway.raw(request(f"GET http://127.0.0.1:{gateway.port}{target} HTTP/1.1", "Connection: close"))
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])[1] == path.hex()
+
+
+def test_options_may_be_asked_of_the_server_as_a_whole(gateway: Stage) -> None:
+    for target in ("*", f"http://127.0.0.1:{gateway.port}"):
+        answer = gateway.raw(request(f"OPTIONS {target} HTTP/1.1", "Connection: close"))
+        assert status(answer) == 200 and b"\r\nallow: OPTIONS,GET,HEAD,PUT,DELETE," in answer
+
+
+def test_a_405_says_what_may_be_done_instead(gateway: Stage) -> None:
+    """RFC 9110, section 15.5.6."""
+    for line, account, there, not_there in (
+        ("PATCH /home/f", "alice", b"PUT", b"PATCH"),
+        ("PUT /home/f", "taken", b"PROPFIND", b"PUT"),
+        ("MKCOL /home/f", "taken", b"GET", b"MKCOL"),
+        ("DELETE /", "alice", b"PROPFIND", b"DELETE"),
+    ):
+        answer = gateway.raw(request(f"{line} HTTP/1.1", "Connection: close", token=account))
+        allowed = re.search(rb"\r\nallow: ([A-Z,]+)\r\n", answer)
+        assert status(answer) == 405 and allowed, answer
+        assert there in allowed[1].split(b",") and not_there not in allowed[1].split(b",")
 
 
 def test_a_token_of_16_kib_is_taken(gateway: Stage) -> None:
@@ -183,6 +222,39 @@ def test_http_1_0_closes_unless_it_asks_to_be_kept(gateway: Stage) -> None:
 def test_head_is_get_without_its_body(gateway: Stage) -> None:
     answer = gateway.raw(request("HEAD /home/f HTTP/1.1", "Connection: close"))
     assert status(answer) == 200 and answer.endswith(b"\r\n\r\n")
+
+
+def test_a_connection_is_kept_after_an_answer_and_after_a_refusal_without_a_body(gateway: Stage) -> None:
+    lines = ("GET /home/f", "GET /elsewhere/f", "HEAD /home/f", "PATCH /home/f", "OPTIONS /home/f", "GET /home/a%zz", "GET /home/f")
+    data = b"".join(request(f"{line} HTTP/1.1") for line in lines) + request("GET /home/z HTTP/1.1", "Connection: close")
+    assert answers(gateway.raw(data)) == [200, 404, 200, 405, 200, 400, 200, 200]
+
+
+def test_pipelined_uploads_and_downloads_do_not_run_into_each_other(gateway: Stage) -> None:
+    put = request("PUT /home/f HTTP/1.1", "Content-Length: 70000") + bytes(70_000)
+    chunked = request("PUT /home/f HTTP/1.1", "Transfer-Encoding: chunked") + b"5\r\nabcde\r\n0\r\nX-Trailer: a\r\n\r\n"
+    data = put + request("GET /home/a HTTP/1.1") + chunked + request("HEAD /home/b HTTP/1.1") + put
+    said = gateway.raw(data + request("GET /home/z HTTP/1.1", "Connection: close"))
+    assert answers(said) == [200] * 6
+    assert re.findall(rb'\["([A-Z]+)", "[0-9a-f]+", (-?\d+)\]', said) == [
+        (b"PUT", b"70000"),
+        (b"GET", b"0"),
+        (b"PUT", b"5"),
+        (b"PUT", b"70000"),
+        (b"GET", b"0"),
+    ]
+
+
+def test_idle_connections_stay_open_for_at_least_a_minute_by_default() -> None:
+    """Clients use them again after a pause; some take a connection that was closed under their hands for a failure."""
+    assert Server(public_url="https://x").keepalive_timeout_s >= 60
+
+
+def test_every_answer_is_dated(gateway: Stage) -> None:
+    asked = [request(f"GET {target} HTTP/1.1", "Connection: close") for target in ("/home/f", "/home/a%zz")]
+    for data in (*asked, b"x\r\n\r\n"):
+        date = re.search(rb"\r\ndate: (.+?)\r\n", gateway.raw(data, timeout_s=3))
+        assert date and abs(parsedate_to_datetime(date[1].decode()).timestamp() - time.time()) < 5
 
 
 def test_a_connection_that_sends_nothing_is_closed_in_time(gateway: Stage) -> None:

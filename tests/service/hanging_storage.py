@@ -33,11 +33,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class HangingStorage:
     """`with HangingStorage(folder, owner)`: mounted until the end of the block. Needs root."""
 
-    def __init__(self, folder: Path, owner: Account) -> None:
+    def __init__(self, folder: Path, owner: Account, *, whole: bool = False) -> None:
+        """whole: not only reads of the files that hang do, but whatever is asked of the top directory."""
         self.folder = folder
         self.answering = threading.Event()
-        self.hanging = 0  # reads that wait, or have waited
-        self._owner = owner
+        self.hanging = 0  # asks that wait, or have waited
+        self._owner, self._whole = owner, whole
 
     def __enter__(self) -> Self:
         self.folder.mkdir()
@@ -60,15 +61,21 @@ class HangingStorage:
             except OSError:
                 return  # unmounted
             _, operation, unique, node, *_ = _REQUEST.unpack_from(message)
-            if operation == _READ and node in (_HANGS, _HANGS_LARGE) and not self.answering.is_set():
+            if self._hangs(operation, node) and not self.answering.is_set():
                 self.hanging += 1
                 threading.Thread(target=self._answer_later, args=(unique, message), daemon=True).start()
             elif operation not in _SILENT:
                 self._answer(unique, *self._outcome(operation, node, message[_REQUEST.size :]))
 
+    def _hangs(self, operation: int, node: int) -> bool:
+        if self._whole and node == _ROOT:
+            return operation in (_GETATTR, _OPENDIR)
+        return operation == _READ and node in (_HANGS, _HANGS_LARGE)
+
     def _answer_later(self, unique: int, message: bytes) -> None:
         self.answering.wait()
-        self._answer(unique, 0, self._content(message[_REQUEST.size :]))
+        _, operation, _, node, *_ = _REQUEST.unpack_from(message)
+        self._answer(unique, *self._outcome(operation, node, message[_REQUEST.size :]))
 
     def _answer(self, unique: int, error: int, body: bytes = b"") -> None:
         try:

@@ -195,8 +195,7 @@ class Spawner:
 
     def workers(self, account: Account | None = None) -> list[psutil.Process]:
         """Those that live: a process that has ended and is not reaped yet does not count."""
-        alive = [child for child in psutil.Process(self.process.pid).children() if child.status() != psutil.STATUS_ZOMBIE]
-        return [child for child in alive if account is None or child.uids().real == account.uid]
+        return [child for child in psutil.Process(self.process.pid).children() if _lives(child, account)]
 
     def worker(self, account: Account) -> psutil.Process:
         (found,) = self.workers(account)
@@ -243,6 +242,13 @@ def begin_upload(channel: Channel, path: bytes = b"upload") -> socket.socket:
     return ours
 
 
+def _lives(child: psutil.Process, account: Account | None) -> bool:
+    try:
+        return not has_ended(child) and (account is None or child.uids().real == account.uid)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _become(account: Account, limits: Mapping[int, int]) -> None:
     for limit, value in limits.items():
         resource.setrlimit(limit, (value, value))
@@ -255,6 +261,14 @@ def until(holds: Callable[[], Any], within_s: float = PATIENCE_S) -> None:
     while not holds():
         assert time.monotonic() < end, "it did not come true in time"
         time.sleep(0.01)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Reaped or not; it may end while it is looked at."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _is_ended(end: socket.socket) -> bool:

@@ -51,6 +51,16 @@ def test_the_rows_of_a_dead_authority_are_gone(spawner: Spawner, gateway: Gatewa
     assert gateway.reach(alice.name).channel
 
 
+def test_what_a_new_authority_allows_holds_at_once(spawner: Spawner, gateway: Gateway, alice: Account) -> None:
+    """Its introduction, its row and the gateway's ask may all be there when the spawner looks up: they are read in this order."""
+    for number in range(1, 200):
+        gateway.reach("nobody-of-this-name")  # so that the gateway's socket has just been read
+        authority = spawner.authority(number)
+        authority.allow(gateway.number, alice.name)
+        assert gateway.reach(alice.name).channel, number
+        authority.end.close()
+
+
 def test_a_row_that_a_later_authority_prolonged_outlives_the_first(spawner: Spawner, gateway: Gateway, alice: Account) -> None:
     first, second, observer = spawner.authority(1), spawner.authority(2), spawner.observer()
     first.allow(gateway.number, alice.name)

@@ -1,4 +1,4 @@
-"""What is decided about accounts whose workers hang in the kernel. The processes are not real here: nothing can make one hang on demand."""
+"""What is decided about accounts whose workers hang in the kernel, or lie. The processes are not real here: none does that on demand."""
 
 import socket
 import time
@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from teapot.channel import control_messages as control
 from teapot.channel import packets
 from teapot.channel import spawner_messages as messages
 from teapot.channel.spawner_messages import Form
 from teapot.spawner.desk import ROOM_S, Desk, Peer
+from teapot.spawner.hall import Hall
 from teapot.spawner.workers import State, Worker
 from tests.spawner.process import Gateway
 
@@ -33,7 +35,7 @@ def desk(born: list[str]) -> Iterator[Desk]:
         born.append(account)
         return _worker(100 + len(born), account, State.STARTING)
 
-    yield Desk(3, 10.0, give_birth)
+    yield Desk(3, 10.0, give_birth, lambda: None)
     while ENDS:
         ENDS.pop().close()
 
@@ -78,3 +80,27 @@ def test_a_stuck_worker_of_one_account_does_not_concern_another(desk: Desk, born
         desk.workers.add(_worker(pid, "alice", State.STUCK))
     _ask(desk, "bob")
     assert born == ["bob"]
+
+
+@pytest.mark.parametrize("lie", [0.0, float("nan"), float("-inf")])
+def test_one_that_always_says_that_it_is_the_longest_idle_and_never_leaves_does_not_keep_the_others_from_making_room(
+    desk: Desk, lie: float
+) -> None:
+    workers, ends, hall = [], [], Hall(desk)
+    for pid, account in enumerate(("mallory", "alice", "bob"), 1):
+        workers.append(_worker(pid, account, State.SERVING))
+        ends.append(ENDS[-1])
+        desk.workers.add(workers[-1])
+        control.send(ends[-1], control.Control(control.IDLE_SINCE, 0, time.monotonic()))
+        workers[-1].control.setblocking(False)
+        hall.hear(workers[-1])
+    control.send(ends[0], control.Control(control.IDLE_SINCE, 0, lie))
+    hall.hear(workers[0])
+    _ask(desk, "dave")
+    for _ in range(4):
+        if workers[0].asked_to_leave:
+            for _ in range(2):
+                control.send(ends[0], control.Control(control.IDLE_SINCE, 0, lie))
+            hall.hear(workers[0])
+        desk.serve_waiting(time.monotonic())
+    assert workers[1].asked_to_leave

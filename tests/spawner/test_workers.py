@@ -14,8 +14,10 @@ import pytest
 from teapot.channel import packets
 from teapot.channel import spawner_messages as messages
 from teapot.channel.worker_messages import NotServed
+from teapot.configuration import StorageArea
 from tests.service import proc
 from tests.service.accounts import Account
+from tests.service.hanging_storage import HangingStorage
 from tests.spawner.conftest import StartSpawner
 from tests.spawner.process import Authority, Gateway, Spawner, begin_upload, until
 
@@ -160,12 +162,15 @@ def test_a_revoked_worker_that_hangs_is_ended_by_force(
 
 
 def test_a_worker_that_does_not_get_ready_is_not_waited_for(start_spawner: StartSpawner, alice: Account) -> None:
-    spawner = start_spawner(start_timeout_s=0.001)
-    authority, gateway = spawner.authority(), spawner.gateway()
-    authority.allow(gateway.number, alice.name)
-    refused = gateway.reach(alice.name)
-    assert refused.reason in ("directory_unavailable", "worker_failed")
-    until(lambda: not spawner.workers())
+    """The storage hangs already when its area is looked for."""
+    with HangingStorage(alice.home / "storage", alice, whole=True) as storage:
+        spawner = start_spawner((StorageArea(name="area", path="/area", root=str(storage.folder / "area")),), start_timeout_s=0.3)
+        authority, gateway = spawner.authority(), spawner.gateway()
+        authority.allow(gateway.number, alice.name)
+        assert gateway.reach(alice.name).reason == "worker_failed"
+        assert storage.hanging
+        storage.answering.set()  # before that not even SIGKILL ends it
+        until(lambda: not spawner.workers())
 
 
 # --- too little of something

@@ -15,7 +15,7 @@ from teapot.channel.worker_messages import Answer, EndOfBody, NotServed
 from teapot.configuration import StorageArea
 from tests.service.accounts import Account
 from tests.spawner.conftest import StartSpawner
-from tests.spawner.process import Authority, Channel, Gateway, Spawner, begin_upload, until
+from tests.spawner.process import Authority, Channel, Gateway, Spawner, begin_upload, has_ended, until
 
 
 def _finish(channel: Channel, stream: socket.socket, content: bytes) -> Answer:
@@ -192,7 +192,7 @@ def test_an_upload_that_is_cut_short_leaves_nothing_and_the_old_file_stands(
     else:
         spawner.master_goes()
     if end != "the gateway dies":
-        until(lambda: not worker.is_running() or worker.status() == "zombie")
+        until(lambda: has_ended(worker))
     stream.close()
     time.sleep(0.2)
     assert files(folder) == ["upload"]

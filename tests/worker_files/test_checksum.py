@@ -82,8 +82,22 @@ def test_nobody_takes_an_entity_tag_for_an_md5(area: Area, root: Path) -> None:
     assert tag.startswith(b'"') and tag.endswith(b'"') and max(len(part) for part in tag.strip(b'"').split(b"-")) < 32
 
 
-def test_a_computation_can_be_stopped(area: Area, root: Path) -> None:
+def test_a_computation_whose_result_nobody_keeps_can_be_stopped(area: Area, root: Path) -> None:
     descriptor = os.open(owned(root / "file", "content"), os.O_RDONLY)
     with pytest.raises(Refusal):
-        checksum.digest(descriptor, "adler32", stop=lambda: True)
+        checksum.digest(descriptor, "md5", stop=lambda: True)
     os.close(descriptor)
+
+
+def test_a_computation_whose_result_is_kept_goes_on_for_who_asks_again(area: Area, root: Path) -> None:
+    descriptor = os.open(owned(root / "file", "content"), os.O_RDONLY)
+    checksum.digest(descriptor, "adler32", stop=lambda: True)
+    assert checksum.stored(descriptor, os.fstat(descriptor)) == zlib.adler32(b"content")
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("first", [b"", b"a", bytes(100_000), b"\xff" * 70_000])
+@pytest.mark.parametrize("second", [b"", b"b", bytes(3_000_000), b"\xff" * 70_000])
+def test_that_of_two_contents_is_known_without_reading_them_again(first: bytes, second: bytes) -> None:
+    assert checksum.joined(zlib.adler32(first), zlib.adler32(second), len(second)) == zlib.adler32(first + second)
+    assert checksum.of_zeros(len(second)) == zlib.adler32(bytes(len(second)))

@@ -171,3 +171,37 @@ def test_a_fifo_is_not_copied_and_blocks_nobody(area: Area, root: Path) -> None:
     os.mkfifo(root / "fifo", 0o666)
     os.chown(root / "fifo", ALICE, ALICE)
     assert problem_of(lambda: as_account(lambda: copy(area, b"fifo", b"copy"))) == "not_a_file"
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["checksum unknown", "checksum known"])
+@pytest.mark.parametrize(
+    "data",
+    [[], [(0, b"begin")], [(5 << 20, b"middle")], [((8 << 20) - 3, b"end")], [(0, b"a" * 70_000), (1 << 20, b"b"), (6 << 20, b"c" * 5000)]],
+    ids=["none", "at the beginning", "in the middle", "at the end", "here and there"],
+)
+def test_holes_stay_holes(area: Area, root: Path, data: list[tuple[int, bytes]], known: bool) -> None:
+    with open(root / "f", "wb") as file:
+        file.truncate(8 << 20)
+        for at, content in data:
+            file.seek(at)
+            file.write(content)
+        file.flush()
+        expected = zlib.adler32((root / "f").read_bytes())
+        if known:
+            checksum.store(file.fileno(), expected)
+    copy(area, b"f", b"g")
+    copied = (root / "g").stat()
+    assert copied.st_size == 8 << 20 and copied.st_blocks * 512 < 1 << 20
+    assert (root / "g").read_bytes() == (root / "f").read_bytes()
+    assert os.getxattr(root / "g", checksum.ADLER32) == b"%08x" % expected
+
+
+def test_a_collection_without_its_members_may_be_copied_into_itself(area: Area, root: Path) -> None:
+    fill(root, "c/d/f", "c/g")
+
+    def work() -> None:
+        assert copy(area, b"c", b"c/new", deep=False)
+        assert not copy(area, b"c", b"c/d", deep=False)
+
+    as_account(work)
+    assert tree(root) == {"c": None, "c/new": None, "c/d": None, "c/g": b"c/g"}

@@ -1,18 +1,23 @@
 """LOCK, UNLOCK, PROPPATCH and the If header, as the worker's table of methods answers them, on ext4 or overlay and on tmpfs."""
 
+import contextlib
 import functools
+import gc
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import wsgidav
 
-from teapot.channel.worker_messages import Request
+from teapot.channel.worker_messages import ALLOWED, Request
 from teapot.configuration import Worker
 from teapot.worker import annotations, dispatch
 from teapot.worker.annotations import ATTRIBUTE, Annotations, Lock
@@ -175,9 +180,20 @@ def test_a_lock_of_infinite_depth_covers_what_is_below_and_what_will_be(alice: C
 def test_an_exclusive_lock_bears_no_other_above_or_below(alice: Caller, bob: Caller) -> None:
     alice.lock(b"c/d/g")
     assert bob.status("LOCK", b"c/d/g", SHARED) == "locked"
-    assert bob.status("LOCK", b"c", EXCLUSIVE) == "locked"
+    assert bob.status("LOCK", b"c", EXCLUSIVE) == 207
     assert bob.status("LOCK", b"c", EXCLUSIVE, depth=b"0") == 200
     assert bob.status("LOCK", b"c/f", EXCLUSIVE) == 200
+
+
+def test_what_keeps_a_collection_from_being_locked_as_a_whole_is_named(alice: Caller, bob: Caller, root: Path) -> None:
+    """RFC 4918, section 9.10.6: a Multi-Status, although nothing was locked."""
+    bob.lock(b"c/d/g")
+    reply = alice("LOCK", b"c", EXCLUSIVE, depth=b"infinity")
+    said = content(reply)
+    assert reply.status == 207
+    assert b"<D:href>/area/c/d/g</D:href><D:status>HTTP/1.1 423 Locked</D:status>" in said
+    assert b"<D:href>/area/c/</D:href><D:status>HTTP/1.1 424 Failed Dependency</D:status>" in said
+    assert bob.status("PUT", b"c/f", b"free") == 200, "the collection is not locked"
 
 
 def test_shared_locks_bear_each_other_and_each_of_their_tokens_opens(alice: Caller, bob: Caller) -> None:
@@ -496,3 +512,50 @@ def test_an_attribute_that_cannot_be_read_counts_as_none(alice: Caller, root: Pa
 def test_a_lock_made_up_to_last_for_ever_does_not_stand(alice: Caller, root: Path) -> None:
     os.setxattr(root / "c" / "f", ATTRIBUTE, annotations.pack(Annotations((Lock("urn:x", True, True, b"", "", time.time() + 1e9),))))
     assert alice.status("PUT", b"c/f", b"x") == 200
+
+
+# --- which engine answers
+
+
+ENGINES: dict[str, tuple[str, dict[str, Any]]] = {
+    "GET": ("ours", {}),
+    "HEAD": ("ours", {}),
+    "PUT": ("ours", {"body": b"new"}),
+    "DELETE": ("ours", {}),
+    "MKCOL": ("ours", {"path": b"new"}),
+    "MOVE": ("ours", {"to": b"e/f"}),
+    "COPY": ("ours", {"to": b"e/f"}),
+    "PROPFIND": ("ours", {"depth": b"0"}),
+    "OPTIONS": ("ours", {}),
+    "LOCK": ("WsgiDAV", {"body": EXCLUSIVE}),
+    "UNLOCK": ("WsgiDAV", {}),
+    "PROPPATCH": ("WsgiDAV", {"body": update(b"<X:a/>")}),
+}
+
+
+@pytest.mark.parametrize("method", [name.decode() for name in ALLOWED])
+def test_each_method_is_answered_by_the_engine_that_is_its_own(alice: Caller, method: str) -> None:
+    """Seen by whose code runs."""
+    engine, more = ENGINES[method]
+    if method == "UNLOCK":
+        more = {"lock_token": b"<%b>" % alice.lock(b"c/f")}
+    with _calls_into(os.path.dirname(wsgidav.__file__)) as calls:
+        alice(method, **({"path": b"c/f"} | more))
+    assert bool(calls) == (engine == "WsgiDAV"), calls
+
+
+@contextlib.contextmanager
+def _calls_into(folder: str) -> Iterator[list[str]]:
+    """The functions of this folder that are called meanwhile, not those by which earlier objects end."""
+    gc.collect()
+    calls: list[str] = []
+
+    def see(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(folder + os.sep):
+            calls.append(frame.f_code.co_qualname)
+
+    sys.setprofile(see)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(None)
