@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 _PAGE = re.compile(r"https?://[A-Za-z0-9\[][!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]{0,1999}")
 _MAX_CHANGES = 100_000
-_NOT_ITS_WORDS = (400, 401, 403, 404, 405)  # v2 says these with a code; upstream's ALISE takes our header for a login, badly made
+_NOT_ITS_WORDS = (400, 401, 403, 404, 405)  # v2 says these with a code; whoever knows no v2 may say any of them
 _OVERLOADED = (429, 502, 503, 504)
 _SUSPENDED = frozenset(("suspended", "banned", "account_suspended", "link_suspended"))
 
@@ -20,6 +20,10 @@ class AliseUnavailable(Exception):
 
 class Unintelligible(AliseUnavailable):
     """ALISE answers, but with nothing of use about this identity. Others may have better luck."""
+
+
+class TooLong(AliseUnavailable):
+    """The answer does not fit."""
 
 
 class KeyRefused(AliseUnavailable):
@@ -124,8 +128,8 @@ def page(url: object) -> str:
 
 
 def mapped(reply: Reply, subject: Subject) -> Outcome:
-    """Of GET .../mapping/issuer/{iss}/user/{sub}. The path is decoded twice by some, so that the answer may be about
-    somebody else: it counts only if it names this very identity.
+    """Of GET .../mapping/issuer/{iss}/user/{sub}. A path may be decoded once more on its way, so that the
+    answer is about somebody else: it counts only if it names this very identity.
     """
     kind = _detail(reply)
     if reply.status == 401 and kind == "not-mapped":

@@ -84,9 +84,9 @@ class MappingFile:
             raise Refusal("mapping_unavailable", f"{self._path}: {self._failure}")
         return self._accounts().get((issuer, subject))
 
-    def names(self, account: str) -> bool:
-        """Whether somebody is mapped to it."""
-        return account in self._accounts().values()
+    def named(self, accounts: frozenset[str]) -> frozenset[str]:
+        """Those of them that somebody is mapped to."""
+        return accounts.intersection(self._accounts().values())
 
     async def watch(self) -> None:
         while True:
