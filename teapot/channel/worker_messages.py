@@ -57,6 +57,8 @@ class Request(Struct, frozen=True, array_like=True, tag=1):
     principal: str = ""  # of the caller, the same for each of its requests and nobody else's: whose lock tokens may be used
     asked_as: str = ""  # the path of the area, or the alias of it, that the URL began with; hrefs are answered in the same form
     listing_order: str = ""  # one of LISTING_ORDERS; "" when nothing was asked for
+    within: bytes = b""  # a collection at or above the path, by the token's scopes: no symbolic link may lead out of it
+    target_within: bytes = b""
 
 
 class SendBody(Struct, frozen=True, array_like=True, tag=2):

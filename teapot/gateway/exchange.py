@@ -99,6 +99,8 @@ def _request(job: Job, conversation: Exchange, length: int | None, streamed: boo
         permit.principal,
         permit.location.asked_as,
         received.listing_order,
+        permit.within,
+        permit.target_within,
     )
 
 

@@ -20,7 +20,7 @@ from teapot.channel import packets, start
 from teapot.channel.observer_messages import ToProcess
 from teapot.channel.start import GatewayStart
 from teapot.gateway import request_path
-from teapot.gateway.authorise import Areas
+from teapot.gateway.areas import Areas
 from teapot.gateway.counts import Counts
 from teapot.gateway.http_server import HttpRequest, HttpServer
 from teapot.gateway.identify import Authority

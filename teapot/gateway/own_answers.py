@@ -4,7 +4,7 @@ import html
 from urllib.parse import quote, unquote_to_bytes
 
 from teapot.channel.worker_messages import ALLOWED
-from teapot.gateway.authorise import Areas
+from teapot.gateway.areas import Areas
 from teapot.gateway.failure import Failure
 from teapot.gateway.receive import Received
 from teapot.gateway.reply import Done, Reply

@@ -15,7 +15,7 @@ from teapot.worker import annotations, checksum, sparse
 from teapot.worker.area import is_collection, is_file
 from teapot.worker.ends import End, Manner, inspect_target, lies_in, refuse_overlap
 from teapot.worker.journal import Journal
-from teapot.worker.place import DIRECTORY, Place, locked, make_directory, open_directory
+from teapot.worker.place import DIRECTORY, Place, locked, make_directory
 from teapot.worker.refusal import Refusal, refusing
 from teapot.worker.removal import MAX_DEPTH, remove_tree
 from teapot.worker.upload import Terms, Upload
@@ -46,7 +46,7 @@ def copy_as(source: End, target: End, job: Job) -> bool:
             return _copy_collection(source, target, status, descriptor, job)
         if not is_file(status):
             raise Refusal("not_a_file")
-        with _closing(open_directory(source.area.root, source.path.rpartition(b"/")[0])) as above:
+        with _closing(source.area.directory(source.path.rpartition(b"/")[0])) as above:
             existing = _make_way(target, status, above, job)
         _copy_file(descriptor, target, job)
         return existing is None

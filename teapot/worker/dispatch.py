@@ -42,9 +42,12 @@ class Office(NamedTuple):
             raise area
         return area
 
+    def target(self, request: Request) -> Area:
+        return self.area(request.target_area).seen("", request.target_within)
+
     def asked(self, request: Request) -> Area:
         """What the request is about, under the path that it was asked by."""
-        return self.area(request.area).seen_as(request.asked_as)
+        return self.area(request.area).seen(request.asked_as, request.within)
 
 
 def carry_out(office: Office, request: Request, body: bytes) -> Reply:
@@ -190,7 +193,7 @@ def _copy(office: Office, request: Request, body: bytes) -> Reply:
 
 
 def _ends(office: Office, request: Request) -> tuple[End, End]:
-    return End(office.asked(request), request.path), End(office.area(request.target_area), request.target_path)
+    return End(office.asked(request), request.path), End(office.target(request), request.target_path)
 
 
 def _overwrite(request: Request) -> bool:

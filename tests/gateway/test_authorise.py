@@ -5,7 +5,8 @@ import pytest
 from teapot.channel.authority_messages import Caller, Capability
 from teapot.channel.worker_messages import BY_CAPABILITY, FILES_TOO, MAY_LIST, MAY_REPLACE
 from teapot.configuration import StorageArea
-from teapot.gateway.authorise import Areas, Permit, authorise
+from teapot.gateway.areas import Areas
+from teapot.gateway.authorise import Permit, authorise
 from teapot.gateway.failure import Failure
 from teapot.gateway.paths import parse
 from teapot.gateway.receive import METHODS, Received
@@ -184,3 +185,38 @@ def test_without_a_token_a_public_area_is_read_only(method: str, code: str | Non
     else:
         assert permit(anonymous, method, "/data/f").account == "visitor"
     assert refusal(anonymous, method, "/vo/f") == "token_missing"
+
+
+# --- what no symbolic link may lead out of
+
+
+@pytest.mark.parametrize(
+    ("scopes", "method", "within"),
+    [
+        (("storage.read:/",), "GET", b""),
+        (("storage.read:/data",), "GET", b""),
+        (("storage.read:/data/a",), "GET", b"a"),
+        (("storage.read:/data/a/b/c",), "GET", b"a/b/c"),
+        (("storage.read:/data/a", "storage.read:/data/a/b"), "GET", b"a"),
+        (("storage.read:/", "storage.modify:/data/a"), "PUT", b"a"),
+        (("storage.create:/data/a", "storage.modify:/data/a/b"), "PUT", b"a/b"),
+        (("storage.create:/data/a",), "PUT", b"a"),
+        (("storage.read:/data/a", "storage.modify:/data/a/b"), "HEAD", b"a"),
+        (("storage.modify:/data/a/b", "storage.read:/"), "DELETE", b"a/b"),
+        (("storage.modify:/data/a/b", "storage.create:/"), "MKCOL", b"a/b"),
+        (("storage.modify:/data/a/b",), "LOCK", b"a/b"),
+    ],
+)
+def test_what_a_scope_names_bounds_where_links_may_lead(scopes: tuple[str, ...], method: str, within: bytes) -> None:
+    assert permit(caller(*scopes), method, "/data/a/b/c/d").within == within
+
+
+def test_both_ends_have_a_bound_of_their_own() -> None:
+    allowed = permit(caller("storage.read:/data/a", "storage.create:/data/b/c"), "COPY", "/data/a/x", "/data/b/c/x")
+    assert (allowed.within, allowed.target_within) == (b"a", b"b/c")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_without_capabilities_links_are_the_file_systems_business(method: str) -> None:
+    allowed = permit(caller(profile="identity"), method, "/data/a", "/data/b" if method in ("MOVE", "COPY") else None)
+    assert (allowed.within, allowed.target_within) == (b"", b"")
