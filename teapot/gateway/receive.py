@@ -97,7 +97,10 @@ def _target(method: str, fields: _Fields, raw: Iterable[tuple[bytes, bytes]], ho
         raise Failure("not_implemented", "third-party copy")
     if b"destination" not in fields:
         raise Failure("bad_destination", "no Destination")
-    return hosts.destination(fields[b"destination"].decode("utf-8", "surrogateescape"))
+    try:
+        return hosts.destination(fields[b"destination"].decode())
+    except UnicodeDecodeError as wrong:
+        raise Failure("bad_destination", "neither escaped nor UTF-8") from wrong
 
 
 def _chunked(fields: _Fields) -> bool:
