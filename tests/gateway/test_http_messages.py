@@ -108,6 +108,8 @@ def test_a_refusal_says_nothing_of_what_was_sent(gateway: Stage) -> None:
         request("GET /home/f HTTP/1.1", "Bad Name: x", token=secret),
         request(f"GET /home/f HTTP/1.1\r\n{secret}"),
         request("GET /home/f HTTP/1.1", token=secret + "\xe4"),
+        f"GET /home/f HTTP/1.1\r\nHost: x\r\nAuthorization: {secret}\r\n\r\n".encode(),
+        f"PUT /home/f HTTP/1.1\r\nHost: x\r\nExpect: {secret}\r\n\r\n".encode(),
     ):
         assert secret.encode() not in gateway.raw(data, timeout_s=3)
     said = gateway.log.read_text()
