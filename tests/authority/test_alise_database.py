@@ -221,3 +221,14 @@ def test_who_may_only_read_the_files_of_sqlite_reads_what_is_written_meanwhile(l
     link(sqlite, "https://iss.example.org", "bob", "bob")
     assert reader.communicate("\n\n", timeout=10)[0] == "[(1,)]\n"
     sqlite.close()
+
+
+def test_what_is_no_text_in_the_views_is_no_answer_and_ends_nobody(authority: Authority, issuer: TestIssuer, database: Database) -> None:
+    authority.spawner()
+    until(lambda: is_told(authority))
+    database.run(f"INSERT INTO link VALUES ('{SITE}', '{issuer.url}', 'bob', NULL, 'active');")
+    database.run(f"INSERT INTO change SELECT coalesce(max(seq), 0) + 1, '{SITE}', NULL, NULL FROM change;")
+    gateway = authority.gateway()
+    assert ask(gateway, issuer, "bob").refusals == {"home": "mapping_unavailable"}
+    time.sleep(1.5)
+    assert ask(gateway, issuer, "mallory").refusals == {"home": "not_linked"}
