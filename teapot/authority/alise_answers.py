@@ -103,7 +103,8 @@ def changes(reply: Reply) -> Changes:
     except (TypeError, KeyError, AttributeError, IndexError) as wrong:
         raise Unintelligible(f"its changes have another form: {type(wrong).__name__}") from None
     texts = all(isinstance(text, str) for subject in subjects for text in subject)
-    if not texts or not isinstance(following, int) or not isinstance(reset, bool) or len(listed) > _MAX_CHANGES:
+    numbered = isinstance(following, int) and not isinstance(following, bool) and following >= 0
+    if not texts or not numbered or not isinstance(reset, bool) or len(listed) > _MAX_CHANGES:
         raise Unintelligible("its changes have another form")
     return Changes(subjects, following, reset)
 
@@ -114,7 +115,7 @@ def _entry(entry: dict[str, Any]) -> Outcome:
         return Linked(account)
     if code == "not_linked":
         return NotLinked(page(entry.get("link_url")))
-    if code in _SUSPENDED:
+    if isinstance(code, str) and code in _SUSPENDED:
         return Suspended()
     raise Unintelligible(f"its answer names neither a username nor why there is none: code {str(code)[:40]!r}")
 

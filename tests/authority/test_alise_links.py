@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
@@ -347,3 +348,40 @@ def test_the_key_is_in_no_repr() -> None:
     key = ApiKey("tp_secret")
     way = Way("https://alise.example.org", None, "", key)  # type: ignore[arg-type]
     assert "tp_secret" not in f"{key!r} {key!s} {way!r} {way!s}"
+
+
+# --- whatever it says
+
+
+WORDS = (
+    *("username", "code", "link_url", "changes", "next", "reset", "iss", "sub"),
+    *("internal", "external", "detail", "type", "error", "operation", "seq"),
+)
+VALUES = ("not_linked", "suspended", "not-mapped", "invalid", "alice", "", 0, -1, 7, 2**80, 1.5, True, None, "\ud800", "\0")
+
+
+def anything(random: Random, depth: int = 0) -> object:
+    kind = random.randrange(4) if depth < 4 else 0
+    if kind == 1:
+        return [anything(random, depth + 1) for _ in range(random.randrange(3))]
+    if kind >= 2:
+        return {random.choice(WORDS): anything(random, depth + 1) for _ in range(random.randrange(1, 5))}
+    return random.choice(VALUES)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_an_answer_holds_is_an_outcome_or_unavailable_and_nothing_else(seed: int) -> None:
+    """Another exception would end the authority."""
+    random = Random(seed)
+    for _ in range(5000):
+        reply = Reply(random.choice((200, 401, 403, 404, 500)), anything(random))
+        for read in (
+            alise_answers.resolved,
+            alise_answers.changes,
+            lambda reply: alise_answers.mapped(reply, ALICE),
+            lambda reply: alise_answers.resolved_many(reply, 1),
+        ):
+            try:
+                read(reply)
+            except AliseUnavailable:
+                pass
