@@ -3,6 +3,7 @@
 import os
 import secrets
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tests.service.accounts import Account
 from tests.service.clients import direct_environment
 from tests.service.site import Site
-from tests.service.teapot_process import Teapot
+from tests.service.teapot_process import Teapot, wait_for
 
 TIMEOUT_S = 60
 
@@ -86,3 +87,43 @@ def test_a_deleted_file_is_gone(rclone: Rclone, tree: Path) -> None:
     rclone("copyto", tree / "empty", "teapot:short-lived")
     rclone("deletefile", "teapot:short-lived")
     assert "short-lived" not in names(rclone("lsf", "teapot:"))
+
+
+def test_a_sync_brings_over_what_has_changed_and_nothing_else(rclone: Rclone, tree: Path) -> None:
+    rclone("sync", tree, "teapot:synced")
+    (tree / "large.dat").unlink()
+    (tree / "empty").write_bytes(b"no longer")
+    (tree / "new").write_bytes(b"new")
+    rclone("sync", tree, "teapot:synced")
+    assert names(rclone("lsf", "-R", "teapot:synced")) == {"empty", "new", "sub folder/", "sub folder/100% #1;v?.dat"}
+    assert rclone("cat", "teapot:synced/empty") == b"no longer"
+    again = rclone("sync", "--dry-run", "--use-json-log", "--log-level", "NOTICE", "--log-file", "/dev/stdout", tree, "teapot:synced")
+    assert b"Skipped copy" not in again and b"Skipped delete" not in again
+    rclone("check", "--download", tree, "teapot:synced")
+
+
+@pytest.fixture
+def mounted(rclone: Rclone, tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "mounted"
+    place.mkdir()
+    rclone("mkdir", "teapot:mounted")
+    rclone("mount", "teapot:mounted", place, "--daemon", "--vfs-cache-mode", "writes", "--vfs-write-back", "0", "--dir-cache-time", "0")
+    yield place
+    subprocess.run(["fusermount3", "-u", place], check=True)
+
+
+def test_a_mount_is_worked_in_like_a_folder(rclone: Rclone, mounted: Path, site: Site, alice: Account) -> None:
+    stored = site.home_of(alice) / "mounted"
+    content = secrets.token_bytes(3_000_000)
+    (mounted / "sub").mkdir()
+    (mounted / "sub" / "one.dat").write_bytes(content)
+    wait_for(lambda: (stored / "sub" / "one.dat").exists(), 10, "it was not written back")
+    assert (stored / "sub" / "one.dat").read_bytes() == content and (stored / "sub" / "one.dat").stat().st_uid == alice.uid
+    (mounted / "sub" / "one.dat").rename(mounted / "two.dat")
+    with (mounted / "two.dat").open("rb") as file:
+        file.seek(2_000_000)
+        assert file.read(1000) == content[2_000_000:2_001_000]
+    assert sorted(path.name for path in mounted.iterdir()) == ["sub", "two.dat"]
+    (mounted / "two.dat").unlink()
+    (mounted / "sub").rmdir()
+    assert list(stored.iterdir()) == []
