@@ -12,7 +12,7 @@ import pytest
 from teapot.worker.area import Area
 from teapot.worker.journal import Journal, hidden_name, is_hidden
 from teapot.worker.refusal import Refusal
-from tests.worker_files.accounts import as_account, start_as_account
+from tests.worker_files.accounts import ALICE, as_account, start_as_account
 from tests.worker_files.conftest import tree
 from tests.worker_files.test_namespace import fill
 from tests.worker_files.test_upload import spool_of
