@@ -46,7 +46,9 @@ class Ask:
 
 
 class Desk:
-    def __init__(self, maximum: int, patience_s: float, give_birth: Callable[[str], Worker]) -> None:
+    def __init__(
+        self, maximum: int, patience_s: float, give_birth: Callable[[str], Worker], hear_introductions: Callable[[], None] = lambda: None
+    ) -> None:
         self.rows = Rows()
         self.workers = Workers()
         self.waiting: list[Ask] = []
@@ -54,7 +56,7 @@ class Desk:
         self.counts = Counts()
         self._maximum = maximum
         self.patience_s = patience_s
-        self._give_birth = give_birth
+        self._give_birth, self._hear_introductions = give_birth, hear_introductions
         self._table: dict[str, dict[int, Callable[[Peer, Form], None]]] = {
             "authority": {messages.ALLOW: self._allow, messages.REVOKE: self._revoke, messages.RETIRE: self._retire},
             "gateway": {messages.REACH: self._reach},
@@ -134,7 +136,8 @@ class Desk:
         return until or (self._hear_authorities() and self.rows.until(ask.gateway, ask.account, time.monotonic())) or None
 
     def _hear_authorities(self) -> bool:
-        """What goes wrong with an authority's socket here is met again, and dealt with, by the loop."""
+        """Also one that we have not met yet. What goes wrong with a socket here is met again, and dealt with, by the loop."""
+        self._hear_introductions()
         heard = False
         for peer in [peer for peer in self.peers.values() if peer.role == "authority"]:
             try:

@@ -44,10 +44,11 @@ class Spawner:
         self.edition = edition(begin)
         self.master = socket.socket(fileno=begin.master)
         self.selector = selectors.DefaultSelector()
-        self.desk = Desk(begin.worker.maximum, begin.worker.start_timeout_s, self._give_birth)
+        self.desk = Desk(begin.worker.maximum, begin.worker.start_timeout_s, self._give_birth, self._hear_master)
         self.hall = Hall(self.desk)
         self._introductions = packets.Receiver[start.FromMaster](start.FromMaster)
         self._told_to_end = False
+        self._successor: int | None = None  # its Start, once we are to execute ourselves anew
         self._wake, self._woken = socket.socketpair(type=socket.SOCK_DGRAM)
 
     def run(self) -> None:
@@ -78,6 +79,8 @@ class Spawner:
         self.hall.kill_overdue(now)
         self.desk.serve_waiting(now)
         self.desk.rows.drop_expired(now)
+        if self._successor is not None:
+            succession.renew(self._successor, self)
 
     # --- who is listened to
 
@@ -92,13 +95,16 @@ class Spawner:
 
     def _hear_master(self) -> None:
         try:
-            message, _, descriptors = self._introductions.receive(self.master, expected_descriptors=1)
+            while self._successor is None:
+                self._introduced(*self._introductions.receive(self.master, expected_descriptors=1))
         except BlockingIOError:
             return
         except packets.ChannelError as gone:
             raise Ended("the master is gone") from gone
+
+    def _introduced(self, message: start.FromMaster, body: bytes, descriptors: tuple[int, ...]) -> None:
         if isinstance(message, start.Renew):
-            succession.renew(descriptors[0], self)
+            self._successor = descriptors[0]  # when this turn is over: somebody may be in the middle of an ask
         else:
             self._meet(Peer(message.role, message.number, socket.socket(fileno=descriptors[0])))
 
