@@ -1,5 +1,6 @@
 """A gateway gets a channel while a row of the authority stands, and not otherwise."""
 
+import signal
 import time
 from collections import Counter
 
@@ -59,6 +60,16 @@ def test_what_a_new_authority_allows_holds_at_once(spawner: Spawner, gateway: Ga
         authority.allow(gateway.number, alice.name)
         assert gateway.reach(alice.name).channel, number
         authority.end.close()
+
+
+def test_an_authority_that_waits_to_be_introduced_is_heard_before_a_refusal(spawner: Spawner, gateway: Gateway, alice: Account) -> None:
+    """The master's word comes on a socket of its own, and a gateway's may be read before it."""
+    assert gateway.reach(alice.name).reason == "not_allowed"
+    spawner.process.send_signal(signal.SIGSTOP)
+    gateway.ask(alice.name)
+    spawner.authority(2).allow(gateway.number, alice.name)
+    spawner.process.send_signal(signal.SIGCONT)
+    assert gateway.hear().channel
 
 
 def test_a_row_that_a_later_authority_prolonged_outlives_the_first(spawner: Spawner, gateway: Gateway, alice: Account) -> None:
