@@ -117,6 +117,14 @@ def test_what_was_queued_when_a_worker_is_to_make_room_is_answered(start_spawner
 # --- the deadline of a channel
 
 
+@pytest.fixture
+def awake(spawner: Spawner, authority: Authority, alice: Account) -> None:
+    """Her worker has been started already, for another gateway: the rows of these tests are too short for that on a busy machine."""
+    authority.allow(9, alice.name)
+    spawner.gateway(9).channel(alice.name)
+
+
+@pytest.mark.usefixtures("awake")
 def test_after_its_deadline_a_channel_takes_nothing_new(authority: Authority, gateway: Gateway, alice: Account) -> None:
     authority.allow(gateway.number, alice.name, for_s=0.6)
     channel = gateway.channel(alice.name)
@@ -126,6 +134,7 @@ def test_after_its_deadline_a_channel_takes_nothing_new(authority: Authority, ga
     assert gateway.reach(alice.name).reason == "not_allowed"
 
 
+@pytest.mark.usefixtures("awake")
 def test_a_transfer_that_runs_at_the_deadline_finishes(authority: Authority, gateway: Gateway, alice: Account, folder: Path) -> None:
     authority.allow(gateway.number, alice.name, for_s=0.6)
     channel = gateway.channel(alice.name)
@@ -137,6 +146,7 @@ def test_a_transfer_that_runs_at_the_deadline_finishes(authority: Authority, gat
     assert (folder / "running").read_bytes() == b"content"
 
 
+@pytest.mark.usefixtures("awake")
 def test_a_renewed_channel_goes_on(authority: Authority, gateway: Gateway, alice: Account) -> None:
     authority.allow(gateway.number, alice.name, for_s=0.6)
     channel = gateway.channel(alice.name)
@@ -145,6 +155,7 @@ def test_a_renewed_channel_goes_on(authority: Authority, gateway: Gateway, alice
     assert isinstance(channel.answer("HEAD"), Answer)
 
 
+@pytest.mark.usefixtures("awake")
 def test_the_deadline_of_one_gateway_is_not_that_of_another(spawner: Spawner, authority: Authority, alice: Account) -> None:
     short, long = spawner.gateway(1), spawner.gateway(2)
     authority.allow(short.number, alice.name, for_s=0.6)
