@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from teapot.worker import annotations, locks
 from teapot.worker.annotations import Annotations
 from teapot.worker.area import Area
-from teapot.worker.lock_properties import SUPPORTED_LOCK, discovery, element
+from teapot.worker.lock_properties import SUPPORTED_LOCK, dead_property, discovery
 from teapot.worker.locks import Held
 from teapot.worker.properties import Kept
 from teapot.worker.propfind_request import Property, Wanted
@@ -52,7 +52,7 @@ class Annotated:
         return self._kept(found, [*(Held(path, lock) for lock in found.locks), *self._reaching_down()])
 
     def _kept(self, found: Annotations, held: list[Held]) -> Kept:
-        elements = {_property(name): element(value) for name, value in found.properties}
+        elements = {_property(name): dead_property(name, value) for name, value in found.properties}
         proper = {name: text for name, text in elements.items() if text is not None}
         return Kept(proper, discovery(self._area, held), self._supported)
 

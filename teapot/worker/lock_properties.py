@@ -10,6 +10,7 @@ from http import HTTPStatus
 from xml.sax.saxutils import escape
 
 from teapot.worker import xml_screen
+from teapot.worker.annotations import LIVE_NAMESPACES
 from teapot.worker.area import Area
 from teapot.worker.hrefs import href
 from teapot.worker.locks import Held
@@ -46,6 +47,13 @@ def _active(area: Area, held: Held) -> str:
         token=escape(lock.token),
         root=escape(href(area.settings.path, held.path, False)),
     )
+
+
+def dead_property(name: str, kept: bytes) -> str | None:
+    """The element of a property, {namespace}name; None: it is none, or another one, or one that is not for clients to set."""
+    whole = element(kept)
+    live = name[1:].partition("}")[0] in LIVE_NAMESPACES
+    return whole if whole is not None and not live and xml_screen.screen(kept) == name else None
 
 
 def element(kept: bytes) -> str | None:

@@ -32,17 +32,21 @@ def _refuse_encoding(version: str, encoding: str | None, standalone: int) -> Non
         raise BadXml("an encoding that is not accepted")
 
 
-def screen(body: bytes) -> None:
+def screen(body: bytes) -> str:
+    """The root element's name, as {namespace}name, or as name where it has none."""
     parser = expat.ParserCreate(namespace_separator="\n")
     crowd = _Crowd()
     parser.StartNamespaceDeclHandler = crowd.namespace
     parser.StartElementHandler = crowd.start
     parser.EndElementHandler = crowd.end
     parse(parser, body)
+    namespace, _, name = crowd.root.rpartition("\n")
+    return f"{{{namespace}}}{name}" if namespace else name
 
 
 class _Crowd:
     def __init__(self) -> None:
+        self.root = ""
         self.elements, self.depth, self.namespaces, self.characters = 0, 0, 0, 0
 
     def namespace(self, prefix: str | None, uri: str) -> None:
@@ -51,6 +55,7 @@ class _Crowd:
             raise BadXml("too many namespaces")
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self.root = self.root or tag
         self.elements += 1
         self.depth += 1
         self.characters += len(tag) + sum(map(len, attributes))

@@ -196,12 +196,19 @@ def test_without_a_descriptor_to_spare_asks_are_refused_and_the_spawner_goes_on(
 
 def _use_up_descriptors(spawner: Spawner, limit: int) -> list[Gateway]:
     """All but one: a pair of sockets needs two."""
-    process, others = psutil.Process(spawner.process.pid), []
-    until(lambda: process.num_fds() < limit)
-    while (used := process.num_fds()) < limit - 1:
+    others: list[Gateway] = []
+    while _settled(spawner) < limit - 1:
         others.append(spawner.gateway(2 + len(others)))
-        until(lambda: process.num_fds() > used)  # noqa: B023
     return others
+
+
+def _settled(spawner: Spawner) -> int:
+    """Its descriptors, once none has come or gone for a while."""
+    process, seen = psutil.Process(spawner.process.pid), [0]
+    while len(seen) < 5 or len(set(seen[-5:])) > 1:
+        time.sleep(0.03)
+        seen.append(process.num_fds())
+    return seen[-1]
 
 
 def test_without_a_process_to_spare_asks_are_refused_and_the_spawner_goes_on(start_spawner: StartSpawner, alice: Account) -> None:

@@ -484,6 +484,24 @@ def test_members_are_listed_with_their_properties(alice: Caller) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "element"),
+    [
+        ("{DAV:}getcontentlength", b'<D:getcontentlength xmlns:D="DAV:">7</D:getcontentlength>'),
+        ("{urn:x}a", b'<D:resourcetype xmlns:D="DAV:"><D:collection/></D:resourcetype>'),
+        ("{urn:x}a", b'<X:b xmlns:X="urn:x"/>'),
+        ("{http://owncloud.org/ns}checksums", b'<o:checksums xmlns:o="http://owncloud.org/ns">SHA1:0</o:checksums>'),
+        ("{urn:x}a", b"<a/>"),
+    ],
+)
+def test_what_somebody_wrote_into_the_attribute_by_hand_stands_for_no_other_property(
+    alice: Caller, root: Path, name: str, element: bytes
+) -> None:
+    os.setxattr(root / "c" / "f", ATTRIBUTE, annotations.pack(Annotations((), ((name, element),))))
+    told = content(alice("PROPFIND", b"c/f", depth=b"0"))
+    assert element not in told and told.count(b"getcontentlength>") == 2 and b"<D:collection/>" not in told
+
+
+@pytest.mark.parametrize(
     "element",
     [
         b"</D:prop>",
