@@ -26,6 +26,7 @@ from teapot.worker.traffic import Traffic
 
 _TICK_S, _SHORT_TICK_S = 1.0, 0.02  # most requests are short: whoever was told of one is soon told of its end
 _FINISH_S = 5.0  # once the spawner is gone, or wants us gone
+_NO_LANDLOCK = "this kernel has no Landlock"
 _DRAIN_S = 0.2  # for what was queued before the last channel was closed
 
 
@@ -176,7 +177,7 @@ class Life:
 def main(spawner: socket.socket, account: Account, areas: tuple[StorageArea, ...], settings: Settings, software: str) -> NoReturn:
     """Never returns. CageError and other exceptions before it serves are the caller's to report."""
     opened = open_areas(areas, account)
-    spool = _spool(settings, account)
+    spool, without = _spool(settings, account)
     roots = [area.root for area in opened.values() if isinstance(area, Area)]
     threads.own_umask()
     cage.prove_descriptors([spawner.fileno(), *roots, *([spool] if spool is not None else [])])
@@ -184,22 +185,26 @@ def main(spawner: socket.socket, account: Account, areas: tuple[StorageArea, ...
     journal = Journal(spool)
     journal.recover()
     life = Life(spawner, Office(opened, journal, settings), software)
-    control.send(spawner, control.Control(control.READY, abi, text="" if abi else "this kernel has no Landlock"))
+    control.send(spawner, control.Control(control.READY, abi, text="; ".join(filter(None, ("" if abi else _NO_LANDLOCK, without)))))
     with contextlib.suppress(Leave):
         life.run()
     journal.close()
     os._exit(0)
 
 
-def _spool(settings: Settings, account: Account) -> int | None:
-    """The account's folder in the spool, made on first use where the administrator has made the spool (mode 1733)."""
+def _spool(settings: Settings, account: Account) -> tuple[int | None, str]:
+    """The account's folder in the spool, made on first use where there is a spool (mode 1733); or what is wrong with it."""
     folder = os.path.join(settings.spool, account.name)
-    with contextlib.suppress(OSError):
+    try:
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder, 0o700)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        status = os.fstat(descriptor)
-        if status.st_uid == os.geteuid() and not status.st_mode & 0o077:
-            return descriptor
-        os.close(descriptor)
-    return None
+    except FileNotFoundError:
+        return None, ""  # this site has no spool
+    except OSError as error:
+        return None, f"no journal: {error}"
+    status = os.fstat(descriptor)
+    if status.st_uid == os.geteuid() and not status.st_mode & 0o077:
+        return descriptor, ""
+    os.close(descriptor)
+    return None, f"no journal: {folder} is not the account's alone"

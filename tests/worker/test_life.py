@@ -1,11 +1,14 @@
 """A worker serves until nobody needs it, until its channel's deadline, until it is told to go: and loses nothing on the way."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -208,6 +211,33 @@ def test_an_upload_that_is_cut_short_leaves_nothing_and_the_old_file_stands(
     time.sleep(0.2)
     assert files(folder) == ["upload"]
     assert (folder / "upload").read_bytes() == b"old"
+
+
+# --- its journal
+
+
+@pytest.mark.parametrize("taken", ["a folder of bob's", "a file", "an open folder"])
+def test_a_worker_whose_folder_in_the_spool_is_not_its_own_serves_and_says_so(
+    start_spawner: StartSpawner, alice: Account, bob: Account, spool: Path, taken: str
+) -> None:
+    """Everybody may make a folder in the spool, of any name."""
+    folder = spool / alice.name
+    folder.touch() if taken == "a file" else folder.mkdir()
+    owner = alice if taken == "an open folder" else bob
+    os.chown(folder, owner.uid, owner.gid)
+    spawner = start_spawner(spool=str(spool))
+    authority, gateway = spawner.authority(), spawner.gateway()
+    authority.allow(gateway.number, alice.name)
+    assert isinstance(gateway.channel(alice.name).answer("HEAD"), Answer)
+    assert "no journal: " in spawner.log
+
+
+@pytest.fixture
+def spool(alice: Account) -> Iterator[Path]:
+    spool = Path(tempfile.mkdtemp(prefix="teapot-spool-"))
+    spool.chmod(0o1733)
+    yield spool
+    shutil.rmtree(spool)
 
 
 # --- what it may not be
