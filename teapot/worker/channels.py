@@ -28,7 +28,7 @@ from teapot.channel.worker_messages import (
     SendBody,
     ToWorker,
 )
-from teapot.worker import dispatch
+from teapot.worker import dispatch, put
 from teapot.worker.bodies import Body, Receiving, Sending
 from teapot.worker.dispatch import Office
 from teapot.worker.pump import Pump
@@ -241,7 +241,7 @@ class Channel:
     def _commit(self, exchange: Exchange) -> None:
         assert exchange.upload is not None and exchange.announced is not None
         try:
-            reply = dispatch.end_upload(exchange.request, exchange.upload, exchange.announced)
+            reply = put.end(exchange.request, exchange.upload, exchange.announced)
         except Refusal as refusal:
             self._give_up(exchange, refusal)
         except Exception as error:

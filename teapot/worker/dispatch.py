@@ -1,29 +1,25 @@
 """Which method does what, on which file layer function; the answer is a Reply, or an Upload that waits for its body."""
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from teapot.channel.worker_messages import ALLOWED, FILES_TOO, MAY_LIST, MAY_REPLACE, Request
 from teapot.configuration import Worker as Settings
-from teapot.worker import content_range, digests, engine, locks, namespace, propfind, propfind_request, reading
+from teapot.worker import engine, locks, namespace, propfind, propfind_request, put, reading
 from teapot.worker.area import Area, is_collection
 from teapot.worker.bodies import Body
 from teapot.worker.ends import End
 from teapot.worker.entity import etag
 from teapot.worker.journal import Journal
-from teapot.worker.patch import Patch
 from teapot.worker.preconditions import Preconditions
 from teapot.worker.reading import Reply
 from teapot.worker.refusal import Refusal
-from teapot.worker.upload import Precondition, Stored, Terms, Upload
+from teapot.worker.upload import Precondition, Terms, Upload
 from teapot.worker.xml_screen import BadXml
 
 CLASS_1, CLASS_2 = b"1", b"1,2"
 _WHY_CLASS_1 = b"WebDAV class 1: this storage is read-only, or keeps no extended attributes for locks and properties.\n"
-_FORM_BODY = b"multipart/form-data"
-_SECONDS = re.compile(rb"(-?[0-9]{1,11})(?:\.[0-9]{1,9})?")
 
 
 class Office(NamedTuple):
@@ -53,64 +49,8 @@ def carry_out(office: Office, request: Request, body: bytes) -> Reply:
 
 def begin_upload(office: Office, request: Request) -> Upload:
     area = office.area(request.area)
-    if request.fields.get("content-type", b"").startswith(_FORM_BODY):
-        raise Refusal("content_not_accepted", "a form")
-    if not request.path:
-        raise Refusal("is_collection")
-    if request.collection:
-        raise Refusal("is_collection", "the URL of a file does not end in a slash")
-    expected, mtime_s, patch = _digests_sent(request), _mtime_sent(request), _part_sent(request)
     terms = _terms(office, request, _preconditions(office, request).writes)
-    upload = Upload(area, request.path, terms, office.journal, request.length, patch)
-    upload.mtime_s = mtime_s
-    if "md5" in expected:
-        upload.want_md5()
-    return upload
-
-
-def end_upload(request: Request, upload: Upload, length: int) -> Reply:
-    stored = upload.commit(length, _digests_sent(request))
-    return Reply(201 if stored.created else 200, _stored_fields(request, stored))
-
-
-def _stored_fields(request: Request, stored: Stored) -> reading.Fields:
-    fields: reading.Fields = [(b"etag", etag(stored.status))]
-    wish = digests.wish(request.fields)
-    if wish and wish.algorithm == "adler32":
-        fields.append(wish.answer(stored.adler32))
-    if stored.status.st_mtime_ns // 1_000_000_000 == _mtime_sent(request):
-        fields.append((b"x-oc-mtime", b"accepted"))
-    return fields
-
-
-def _part_sent(request: Request) -> Patch | None:
-    if "content-range" not in request.fields:
-        return None
-    try:
-        part = content_range.read(request.fields["content-range"])
-    except content_range.BadContentRange as wrong:
-        raise Refusal("bad_header", f"Content-Range: {wrong}") from wrong
-    if request.length is not None and request.length != part.length:
-        raise Refusal("bad_header", "Content-Range and Content-Length do not agree")
-    return Patch(part)
-
-
-def _mtime_sent(request: Request) -> int | None:
-    """X-OC-Mtime, seconds since 1970, as ownCloud's clients and rclone send it; a fraction is dropped."""
-    value = request.fields.get("x-oc-mtime")
-    if value is None:
-        return None
-    match = _SECONDS.fullmatch(value.strip())
-    if not match:
-        raise Refusal("bad_header", "X-OC-Mtime")
-    return int(match[1])
-
-
-def _digests_sent(request: Request) -> dict[str, bytes]:
-    try:
-        return digests.sent(request.fields)
-    except digests.BadDigest as wrong:
-        raise Refusal("bad_header", str(wrong)) from wrong
+    return put.begin(area, request, terms, office.journal)
 
 
 def _terms(office: Office, request: Request, precondition: Precondition, rights: int | None = None) -> Terms:
@@ -145,7 +85,7 @@ def _put(office: Office, request: Request, body: bytes) -> Reply:
     upload = begin_upload(office, request)
     try:
         upload.write(memoryview(body))
-        return end_upload(request, upload, request.length if request.length is not None else len(body))
+        return put.end(request, upload, request.length if request.length is not None else len(body))
     finally:
         upload.abort()
 
