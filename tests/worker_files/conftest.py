@@ -52,7 +52,8 @@ def area_of(root: Path) -> Iterator[Callable[..., Area]]:
 
     def make(**settings: Any) -> Area:
         opened.append(os.open(settings.pop("at", root), os.O_PATH | os.O_DIRECTORY))
-        return Area(StorageArea(name="area", path="/area", root=str(root), **settings), opened[-1])
+        group = settings.pop("of_group", -1)
+        return Area(StorageArea(name="area", path="/area", root=str(root), **settings), opened[-1], group)
 
     yield make
     for descriptor in opened:
