@@ -56,7 +56,7 @@ class Caller:
         try:
             reply = self(method, path, body, **more)
             if reply.body:
-                reply.body.close()
+                reply.body.whole(1 << 20)
             return reply.status
         except Refusal as refusal:
             return refusal.problem
