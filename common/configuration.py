@@ -7,6 +7,7 @@ what may be set.
 
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -61,8 +62,10 @@ def load(path: Path, kind: type[T], not_offered: NotOffered | None = None) -> Lo
 def _files(path: Path) -> tuple[Path, ...]:
     """Sorted by name. An editor's hidden files are passed over; a folder that cannot be listed is not."""
     folder = path.parent / "conf.d"
+    _refuse_open(path.parent, os.stat(path.parent) if path.parent.exists() else None)
     try:
         names = sorted(os.listdir(folder))
+        _refuse_open(folder, os.stat(folder))
     except FileNotFoundError:
         names = []
     except OSError as failed:
@@ -117,6 +120,7 @@ def _merged(files: Iterable[Path]) -> _Merged:
 def _parse(file: Path) -> dict[str, Any]:
     try:
         with file.open("rb") as opened:
+            _refuse_open(file, os.fstat(opened.fileno()))
             return tomllib.load(opened)
     except OSError as failed:
         raise BadConfiguration(f"{file}: cannot be read: {failed.strerror}") from failed
@@ -124,6 +128,17 @@ def _parse(file: Path) -> dict[str, Any]:
         raise BadConfiguration(f"{file}: not TOML: byte {wrong.start} is not UTF-8") from wrong
     except tomllib.TOMLDecodeError as wrong:
         raise BadConfiguration(f"{file}{_toml_reason(str(wrong))}") from wrong
+
+
+def _refuse_open(path: Path, status: os.stat_result | None) -> None:
+    """Whoever can change what root reads here says as whom people are served. A folder may be as /tmp is: what lies in it has its owner."""
+    if os.geteuid() != 0 or status is None:
+        return
+    if status.st_uid != 0:
+        raise BadConfiguration(f"{path}: belongs to another account, uid {status.st_uid}, and is read as root: chown it to root")
+    sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
+        raise BadConfiguration(f"{path}: others can change it, and it is read as root: chmod go-w it")
 
 
 def _toml_reason(message: str) -> str:

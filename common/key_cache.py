@@ -22,6 +22,7 @@ FRESH_S = 3600.0
 TRUSTED_UNASKED_S = 6 * 3600.0  # older keys are used only after the issuer was asked: it may have withdrawn one
 USABLE_S = 2 * 86400.0
 PAUSE_S = 30.0
+MAX_WAITING = 256  # for one issuer: whoever comes then is not kept waiting, or a silent issuer would keep those of others waiting
 
 
 class Use(enum.Enum):
@@ -59,6 +60,7 @@ class KeyCache:
         self._failures = 0
         self._failure = "no answer yet"
         self._fetching: asyncio.Task[None] | None = None
+        self._waiting = 0
         self.fetches: Counter[str] = Counter()  # by outcome: ok, failed
 
     @property
@@ -84,9 +86,16 @@ class KeyCache:
     async def renewed(self) -> bool:
         """Ask the issuer again unless that was done a moment ago; True: there is an answer newer than before."""
         before, task = self._fetched, self._begin_fetch()
-        if task is not None:
-            await asyncio.wait({task}, timeout=self._patience_s)
+        if task is not None and self._waiting < MAX_WAITING:
+            await self._wait_for(task)
         return self._fetched > before
+
+    async def _wait_for(self, task: asyncio.Task[None]) -> None:
+        self._waiting += 1
+        try:
+            await asyncio.wait({task}, timeout=self._patience_s)
+        finally:
+            self._waiting -= 1
 
     async def close(self) -> None:
         if self._fetching is not None:

@@ -26,6 +26,7 @@ Name = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="a name of at most 64 letters, digits, '.', '_' and '-'")
 ]
 OctalMode = Annotated[str, Meta(pattern=r"^0?[0-7]{3}$", description='an octal mode in quotes, as in "0027"')]
+DirectoryMode = Annotated[str, Meta(pattern=r"^(0?[0-7]{3,4})?$", description='an octal mode in quotes, as in "2770", or ""')]
 AreaAccount = Annotated[str, Meta(description='"identity" or the name of an account')]
 
 # Keys, and values of keys, that are fixed already and that this version does not offer: refused as such, not as misspelt.
@@ -36,7 +37,6 @@ NOT_OFFERED: dict[str, tuple[str, ...]] = {
     "mapping.methods[]": ("vo",),
     "mapping.vo": (),
     "storage_area[].account": ("vo",),
-    "storage_area[].recursive_delete": ("token-with-modify",),
 }
 
 
@@ -126,15 +126,18 @@ class Accounts(Section, frozen=True, kw_only=True):
 class StorageArea(Section, frozen=True, kw_only=True):
     name: Name
     path: str
+    aliases: tuple[str, ...] = ()  # other paths of the same area in URLs
     root: str
     account: AreaAccount = "identity"
     anonymous_account: str = ""
     issuers: tuple[str, ...] = ()  # which issuers' callers may enter; empty: all that are configured
     create_root: bool = False
     create_parents: bool = True
-    recursive_delete: Literal["always", "never"] = "always"
+    recursive_delete: Literal["always", "never", "token-with-modify"] = "always"
     overwrite: Literal["refuse", "in_place"] = "refuse"
     umask: OctalMode = "0027"
+    group: str = ""  # of new files and collections
+    directory_mode: DirectoryMode = ""  # of new collections, octal; "": as the umask leaves it
     read_only: bool = False
     checksums: tuple[Literal["adler32"], ...] = ("adler32",)  # computed on the way in and stored with the file
 

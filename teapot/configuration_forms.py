@@ -91,7 +91,7 @@ def why_not_alise(value: str) -> str | None:
         return f"{_without_user(value)!r} must be https://HOST, https://HOST:PORT or below, without query, fragment and user"
     if url.scheme == "http" and not is_loopback(url.hostname or ""):
         return f"{value!r} must be an https URL: plain http is accepted on loopback addresses only"
-    return None
+    return why_not_page(value)  # people are sent there as well
 
 
 def why_not_page(value: str) -> str | None:

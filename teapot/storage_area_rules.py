@@ -20,7 +20,7 @@ def area_complaints(configuration: Configuration) -> Iterator[Complaint]:
     for number, area in enumerate(areas):
         key = f"storage_area[{number}]"
         yield from _repeated(key, area, areas[:number])
-        yield from _place(key, area)
+        yield from _place(key, area, configuration.accounts.denied_groups)
         yield from _who(key, area, configuration)
         yield from forms.each(f"{key}.issuers", area.issuers, forms.among(known))
 
@@ -28,21 +28,35 @@ def area_complaints(configuration: Configuration) -> Iterator[Complaint]:
 def _repeated(key: str, area: StorageArea, before: tuple[StorageArea, ...]) -> Iterator[Complaint]:
     if area.name in [one.name for one in before]:
         yield Complaint(f"{key}.name", f"{area.name} is the name of another area as well: it is for the log, choose a new one")
-    other = next((one.name for one in before if forms.segments(one.path) == forms.segments(area.path)), None)
-    if other:
-        yield Complaint(f"{key}.path", f"{area.path} is the path of the area {other} as well: one URL, one directory")
+    taken = [(forms.segments(path), one.name) for one in before for path in (one.path, *one.aliases)]
+    for number, path in enumerate((area.path, *area.aliases)):
+        place = f"{key}.aliases[{number - 1}]" if number else f"{key}.path"
+        other = next((name for segments, name in taken if segments == forms.segments(path)), None)
+        if other:
+            yield Complaint(place, f"{path} is the path of the area {other} as well: one URL, one directory")
+        taken.append((forms.segments(path), area.name))
 
 
-def _place(key: str, area: StorageArea) -> Iterator[Complaint]:
-    wrong = forms.why_not_url_path(area.path)
-    if wrong:
+def _place(key: str, area: StorageArea, denied_groups: tuple[str, ...]) -> Iterator[Complaint]:
+    if wrong := _why_not_path(area.path):
         yield Complaint(f"{key}.path", wrong)
-    elif _PLACEHOLDER.search(area.path):
-        yield Complaint(f"{key}.path", f"{area.path!r} holds a placeholder: they are replaced in root only")
+    yield from forms.each(f"{key}.aliases", area.aliases, _why_not_path)
     if wrong := _why_not_root(area.root):
         yield Complaint(f"{key}.root", wrong)
     if int(area.umask, 8) & _OWNERS_RIGHTS:
         yield Complaint(f"{key}.umask", f'"{area.umask}" takes rights from the owner of a new file: begin it with 00, as in "0027"')
+    if area.directory_mode and int(area.directory_mode, 8) & _OWNERS_RIGHTS != _OWNERS_RIGHTS:
+        yield Complaint(f"{key}.directory_mode", f'"{area.directory_mode}" keeps the owner out of a new collection: let 7 be for the owner')
+    if area.group and not is_account_name(area.group):
+        yield Complaint(f"{key}.group", f"{area.group!r} cannot be the name of a group")
+    elif area.group in denied_groups:
+        yield Complaint(f"{key}.group", f"{area.group} is in accounts.denied_groups: no worker is of it, so nobody could be served")
+
+
+def _why_not_path(path: str) -> str | None:
+    if wrong := forms.why_not_url_path(path):
+        return wrong
+    return f"{path!r} holds a placeholder: they are replaced in root only" if _PLACEHOLDER.search(path) else None
 
 
 def _why_not_root(root: str) -> str | None:

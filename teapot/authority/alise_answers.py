@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 _PAGE = re.compile(r"https?://[A-Za-z0-9\[][!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]{0,1999}")
 _MAX_CHANGES = 100_000
-_NOT_ITS_WORDS = (400, 401, 403, 404, 405)  # v2 says these with a code; upstream's ALISE takes our header for a login, badly made
+_NOT_ITS_WORDS = (400, 401, 403, 404, 405)  # v2 says these with a code; whoever knows no v2 may say any of them
 _OVERLOADED = (429, 502, 503, 504)
 _SUSPENDED = frozenset(("suspended", "banned", "account_suspended", "link_suspended"))
 
@@ -20,6 +20,10 @@ class AliseUnavailable(Exception):
 
 class Unintelligible(AliseUnavailable):
     """ALISE answers, but with nothing of use about this identity. Others may have better luck."""
+
+
+class TooLong(AliseUnavailable):
+    """The answer does not fit."""
 
 
 class KeyRefused(AliseUnavailable):
@@ -99,7 +103,8 @@ def changes(reply: Reply) -> Changes:
     except (TypeError, KeyError, AttributeError, IndexError) as wrong:
         raise Unintelligible(f"its changes have another form: {type(wrong).__name__}") from None
     texts = all(isinstance(text, str) for subject in subjects for text in subject)
-    if not texts or not isinstance(following, int) or not isinstance(reset, bool) or len(listed) > _MAX_CHANGES:
+    numbered = isinstance(following, int) and not isinstance(following, bool) and following >= 0
+    if not texts or not numbered or not isinstance(reset, bool) or len(listed) > _MAX_CHANGES:
         raise Unintelligible("its changes have another form")
     return Changes(subjects, following, reset)
 
@@ -110,7 +115,7 @@ def _entry(entry: dict[str, Any]) -> Outcome:
         return Linked(account)
     if code == "not_linked":
         return NotLinked(page(entry.get("link_url")))
-    if code in _SUSPENDED:
+    if isinstance(code, str) and code in _SUSPENDED:
         return Suspended()
     raise Unintelligible(f"its answer names neither a username nor why there is none: code {str(code)[:40]!r}")
 
@@ -124,8 +129,8 @@ def page(url: object) -> str:
 
 
 def mapped(reply: Reply, subject: Subject) -> Outcome:
-    """Of GET .../mapping/issuer/{iss}/user/{sub}. The path is decoded twice by some, so that the answer may be about
-    somebody else: it counts only if it names this very identity.
+    """Of GET .../mapping/issuer/{iss}/user/{sub}. A path may be decoded once more on its way, so that the
+    answer is about somebody else: it counts only if it names this very identity.
     """
     kind = _detail(reply)
     if reply.status == 401 and kind == "not-mapped":

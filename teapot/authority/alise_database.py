@@ -46,7 +46,7 @@ class AliseDatabase:
             return NotLinked()
         if len(found) > 1:
             raise Unintelligible("its database has more than one link of this identity")
-        username, state = found[0]
+        username, state = _texts(found[0])
         return Linked(username) if state == "active" else Suspended()
 
     async def resolve_many(self, subjects: Sequence[Subject]) -> list[Outcome]:
@@ -59,7 +59,7 @@ class AliseDatabase:
         while time.monotonic() < until:
             found = await self._database.rows(_CHANGES, self._site, since)
             if found:
-                return Changes(tuple(Subject(issuer, subject) for _, issuer, subject in found), found[-1][0], False)
+                return Changes(tuple(Subject(*_texts(row[1:])) for row in found), int(found[-1][0]), False)
             latest = await self._latest()
             if latest < since:
                 return Changes((), latest, True)
@@ -76,3 +76,10 @@ class AliseDatabase:
         """Of a site that is misspelt nobody is linked either."""
         if not await self._database.rows(_SITE, self._site):
             raise Unintelligible(f"its database knows no site {self._site!r}")
+
+
+def _texts(row: tuple[Any, ...]) -> tuple[str, str]:
+    one, other = row
+    if not isinstance(one, str) or not isinstance(other, str):
+        raise Unintelligible("its views hold what is no text")
+    return one, other

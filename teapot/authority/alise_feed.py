@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from teapot.authority.alise_answers import AliseUnavailable, Changes, Linked, NoSuchPath, NotLinked, Outcome, Subject
+from teapot.authority.alise_answers import AliseUnavailable, Changes, KeyRefused, Linked, NoSuchPath, NotLinked, Outcome, Subject, TooLong
 from teapot.authority.alise_links import AliseLinks, Coverage
 
 log = logging.getLogger(__name__)
 
 PAUSE_S, LONGEST_PAUSE_S = 0.2, 3.0
 UNTOLD_PAUSE_S = 60.0  # after it was found that this ALISE tells of nothing
+REFUSED_PAUSE_S = 30.0  # a key that is refused again and again looks like one that is being guessed
 IDLE_PAUSE_S = 0.5  # after an answer without changes: one that comes too early must not make a busy loop
 
 
@@ -45,11 +46,11 @@ class AliseFeed:
                 self._untold()
                 await asyncio.sleep(UNTOLD_PAUSE_S)
             except AliseUnavailable as unavailable:
-                await asyncio.sleep(self._failed(unavailable))
+                pause_s = self._failed(unavailable)
+                await asyncio.sleep(REFUSED_PAUSE_S if isinstance(unavailable, KeyRefused) else pause_s)
 
     async def _hear(self) -> None:
-        began = time.monotonic()
-        told = await self._teller.changes(self._since)
+        began, told = time.monotonic(), await self._told()
         self._failures = 0
         if self._since is None or told.reset or told.next < self._since:
             await self._begin(told)
@@ -61,12 +62,18 @@ class AliseFeed:
         elif time.monotonic() - began < IDLE_PAUSE_S:
             await asyncio.sleep(IDLE_PAUSE_S)
 
+    async def _told(self) -> Changes:
+        try:
+            return await self._teller.changes(self._since)
+        except TooLong:
+            return (await self._teller.changes(None))._replace(reset=True)  # as if so much had changed that it cannot be told
+
     async def _begin(self, told: Changes) -> None:
         """What was known before may have changed without our hearing of it."""
         again, self._since = self._since is not None, told.next
         self._coverage.begins(time.monotonic())
         if again:
-            log.warning("ALISE counts its changes anew: everything that was known of links is asked for again")
+            log.warning("ALISE cannot tell what has changed since: everything that was known of links is asked for again")
             await self._confirm(self._links.forget_everybody(), presumed_lost=False)
         else:
             log.info("ALISE tells of changes")

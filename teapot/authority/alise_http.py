@@ -13,7 +13,7 @@ import msgspec
 from yarl import URL
 
 from common.https_json import FetchFailed, is_loopback, read_bounded
-from teapot.authority.alise_answers import AliseUnavailable, Reply
+from teapot.authority.alise_answers import AliseUnavailable, Reply, TooLong
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "teapot"}
 _CONNECTIONS = 16
@@ -35,6 +35,10 @@ class ApiKey:
 
     def __repr__(self) -> str:
         return "ApiKey(...)"
+
+
+class _HungUp(AliseUnavailable):
+    """Without an answer."""
 
 
 class Way(NamedTuple):
@@ -61,15 +65,20 @@ class AliseHttp:
 
     async def get(self, path: str, timeout_s: float) -> Reply:
         """path: encoded already. AliseUnavailable when no complete answer comes."""
-        return await self._asked("GET", path, timeout_s, headers=self._way.key.as_header())
+        return await self._asked("GET", path, timeout_s, self._way.key.as_header())
 
     async def get_with_key_in_query(self, path: str, timeout_s: float) -> Reply:
         """As the first versions of ALISE want it."""
-        return await self._asked("GET", f"{path}?{self._way.key.as_query()}", timeout_s, headers={})
+        return await self._asked("GET", f"{path}?{self._way.key.as_query()}", timeout_s, {})
 
     async def post(self, path: str, question: Any, timeout_s: float) -> Reply:
+        """A question, so that it may be put twice: a connection may be closed just when it is used again."""
         headers = {**self._way.key.as_header(), "Content-Type": "application/json"}
-        return await self._asked("POST", path, timeout_s, headers=headers, data=msgspec.json.encode(question))
+        data = msgspec.json.encode(question)
+        try:
+            return await self._asked("POST", path, timeout_s, headers, data)
+        except _HungUp:
+            return await self._asked("POST", path, timeout_s, headers, data)
 
     async def close(self) -> None:
         await self._session.close()
@@ -88,7 +97,11 @@ class AliseHttp:
                 return Reply(answer.status, _json(await read_bounded(answer.content, self._base)))
         except TimeoutError:
             raise AliseUnavailable(f"{self._base}: no complete answer within {timeout_s:g} s") from None
-        except (aiohttp.ClientError, OSError, ValueError, FetchFailed) as failed:
+        except (aiohttp.ServerDisconnectedError, ConnectionResetError) as failed:
+            raise _HungUp(f"{self._base}: {_told(failed)}") from None
+        except FetchFailed as failed:
+            raise TooLong(str(failed)) from None
+        except (aiohttp.ClientError, OSError, ValueError) as failed:
             raise AliseUnavailable(f"{self._base}: {_told(failed)}") from None
 
 
@@ -101,5 +114,5 @@ def _json(document: bytes) -> Any:
 
 
 def _told(failed: Exception) -> str:
-    """Only errors of the connection and of reading tell more than their kind: others may quote the URL."""
-    return f"{type(failed).__name__} {failed}" if isinstance(failed, OSError | FetchFailed) else type(failed).__name__
+    """Only errors of the connection tell more than their kind: others may quote the URL."""
+    return f"{type(failed).__name__} {failed}" if isinstance(failed, OSError) else type(failed).__name__

@@ -95,10 +95,11 @@ class AliseLinks:
             return self._stale(subject, str(unavailable))
         return self._given(outcome, self._fresh_until(_Known(outcome, now), now))
 
-    def names(self, account: str) -> bool:
-        """Whether somebody is known to be linked to it."""
+    def named(self, accounts: frozenset[str]) -> frozenset[str]:
+        """Those of them that somebody is known to be linked to."""
         now = time.monotonic()
-        return any(known.outcome == Linked(account) and now < self._usable_until(known) for known in self._known.values())
+        usable = (known.outcome for known in self._known.values() if now < self._usable_until(known))
+        return accounts & {outcome.account for outcome in usable if isinstance(outcome, Linked)}
 
     def forget(self, subjects: Iterable[Subject]) -> dict[Subject, str] | None:
         """What is known of these is void, and so is what is being asked: the accounts that they had. None: nothing was

@@ -1,4 +1,4 @@
-"""ALISE by HTTPS, whichever version of its API it speaks: v2 if it is there, otherwise v1, as upstream's ALISE has it.
+"""ALISE by HTTPS, whichever version of its API it speaks: v2 if it is there, otherwise v1, as ALISE 1.1 has it.
 
 What it speaks is found out by asking, and asked for again from time to time: an ALISE that is upgraded is used as such
 without a restart.
@@ -69,7 +69,7 @@ class AliseService:
         await self._http.close()
 
     async def _resolve_v1(self, subject: Subject) -> Outcome:
-        """In each form in which upstream's ALISE may know it."""
+        """In each form in which it may be known."""
         outcome: Outcome = NotLinked()
         for issuer, encoded in _forms_of_v1(subject):
             outcome = await self._ask_v1(subject, f"{self._v1}/{issuer}/user/{encoded}")

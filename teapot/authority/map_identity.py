@@ -48,7 +48,8 @@ class IdentityMap:
 
     def change(self, lost: frozenset[str]) -> MappingChange:
         """What it means for these accounts that somebody has them no more."""
-        others = frozenset(account for account in lost if self._names(account))
+        others = self._file.named(lost) if self._file else frozenset()
+        others |= self._alise.named(lost) if self._alise else frozenset()
         return MappingChange(lost - others, others)
 
     async def _by(self, method: str, identity: Identity) -> Mapped | NotLinked | None:
@@ -72,9 +73,6 @@ class IdentityMap:
                 return value
             log.info("%s of %r: no account's name: %r", rule.claim, identity.claims.subject, str(value)[:80])
         return None
-
-    def _names(self, account: str) -> bool:
-        return bool((self._file and self._file.names(account)) or (self._alise and self._alise.names(account)))
 
 
 def _page_for_links(mapping: Mapping) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import shlex
+import stat
 import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -83,9 +84,9 @@ class MappingFile:
             raise Refusal("mapping_unavailable", f"{self._path}: {self._failure}")
         return self._accounts().get((issuer, subject))
 
-    def names(self, account: str) -> bool:
-        """Whether somebody is mapped to it."""
-        return account in self._accounts().values()
+    def named(self, accounts: frozenset[str]) -> frozenset[str]:
+        """Those of them that somebody is mapped to."""
+        return accounts.intersection(self._accounts().values())
 
     async def watch(self) -> None:
         while True:
@@ -130,6 +131,8 @@ def _read(path: str, known: Table | None, issuers: tuple[str, ...]) -> Table:
     """In a thread. The known table if the file is still that."""
     with open(path, "rb") as file:
         status = _rested(file.fileno())
+        if status.st_mode & stat.S_IWOTH:
+            raise BadMapping("everybody can write to it: chmod o-w it")
         version = (status.st_ino, status.st_size, status.st_mtime_ns)
         if known and version == known.version:
             return known

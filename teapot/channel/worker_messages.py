@@ -31,6 +31,7 @@ LISTING_ORDERS = ("name", "-name", "size", "-size", "changed", "-changed")
 MAY_REPLACE = 1  # an existing target may be overwritten
 MAY_LIST = 2  # members of a collection may be told
 FILES_TOO = 4  # without it only a collection may be told at this path (an ancestor of a scope)
+BY_CAPABILITY = 8  # a capability to modify covers this path: it is not left to the account's permissions alone
 
 
 class Hello(Struct, frozen=True, array_like=True, tag=0):
@@ -54,7 +55,10 @@ class Request(Struct, frozen=True, array_like=True, tag=1):
     target_collection: bool = False
     target_rights: int = 0
     principal: str = ""  # of the caller, the same for each of its requests and nobody else's: whose lock tokens may be used
+    asked_as: str = ""  # the path of the area, or the alias of it, that the URL began with; hrefs are answered in the same form
     listing_order: str = ""  # one of LISTING_ORDERS; "" when nothing was asked for
+    within: bytes = b""  # a collection at or above the path, by the token's scopes: no symbolic link may lead out of it
+    target_within: bytes = b""
 
 
 class SendBody(Struct, frozen=True, array_like=True, tag=2):
@@ -134,6 +138,6 @@ REQUEST_FIELDS = frozenset(
 ANSWER_FIELDS = frozenset(
     (
         b"accept-ranges allow cache-control content-disposition content-range content-security-policy content-type dav digest etag "
-        b"last-modified location lock-token ms-author-via repr-digest vary x-oc-mtime"
+        b"last-modified lock-token ms-author-via repr-digest vary x-oc-mtime"
     ).split()
 )

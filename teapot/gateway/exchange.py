@@ -97,7 +97,10 @@ def _request(job: Job, conversation: Exchange, length: int | None, streamed: boo
         target.collection if target else False,
         permit.target_rights,
         permit.principal,
+        permit.location.asked_as,
         received.listing_order,
+        permit.within,
+        permit.target_within,
     )
 
 
@@ -127,7 +130,10 @@ def _refuse_misframed(head_only: bool, answer: Answer, size: int) -> None:
 
 async def _relay_body(job: Job, worker: WorkerChannel, conversation: Exchange, answer: Answer) -> Done:
     with Stream(worker.patience) as stream:
-        await worker.send_stream(SendBody(conversation.number), stream)
+        try:
+            await worker.send_stream(SendBody(conversation.number), stream)
+        except Elsewhere:  # it has carried the request out: that is not done again by another, without the body even
+            raise Failure("worker_lost") from None
         job.reply.head(answer.status, answer.fields, answer.length)
         received = await _carry(job, stream, answer.length)
         packet = await conversation.next(job.server.body_timeout_s)

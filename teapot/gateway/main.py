@@ -20,14 +20,14 @@ from teapot.channel import packets, start
 from teapot.channel.observer_messages import ToProcess
 from teapot.channel.start import GatewayStart
 from teapot.gateway import request_path
-from teapot.gateway.authorise import Areas
+from teapot.gateway.areas import Areas
 from teapot.gateway.counts import Counts
 from teapot.gateway.http_server import HttpRequest, HttpServer
 from teapot.gateway.identify import Authority
 from teapot.gateway.paths import Hosts
 from teapot.gateway.reach_worker import Spawner
 from teapot.gateway.request_path import Steps
-from teapot.kernel import landlock, process
+from teapot.kernel import landlock, no_sockets, process
 
 log = logging.getLogger(__name__)
 
@@ -157,6 +157,8 @@ def main(descriptor: int) -> None:
         codecs.lookup(codec)
     if landlock.restrict(()) == 0:
         log.warning("this kernel has no Landlock: that the gateway opens no file rests on its code alone")
+    if not no_sockets.refuse_new():
+        log.warning("this kernel has no seccomp: that the gateway connects to nobody rests on its code alone")
 
     gc.collect()
     gc.freeze()  # what is loaded by now stays: it need not be looked through again

@@ -1,10 +1,10 @@
 """What the gateway answers without an account: OPTIONS, the list of storage areas at "/", what its pages need."""
 
 import html
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 from teapot.channel.worker_messages import ALLOWED
-from teapot.gateway.authorise import Areas
+from teapot.gateway.areas import Areas
 from teapot.gateway.failure import Failure
 from teapot.gateway.receive import Received
 from teapot.gateway.reply import Done, Reply
@@ -54,7 +54,8 @@ async def _file(received: Received, reply: Reply) -> Done:
 
 
 def _page(areas: Areas) -> tuple[int, bytes, bytes]:
-    links = "".join(f'<li><a href="{html.escape(_href(area.path))}">{frame.shown(area.path.encode())}</a></li>\n' for area in areas.all)
+    named = ((html.escape(_href(area.path)), frame.shown(unquote_to_bytes(area.path))) for area in areas.all)
+    links = "".join(f'<li><a href="{href}">{name}</a></li>\n' for href, name in named)
     page = frame.head(b"Storage areas", b"Storage areas", ()) + f'<ul class="areas">\n{links}</ul>\n' + frame.tail()
     return 200, b"text/html; charset=utf-8", page.encode()
 
@@ -70,4 +71,4 @@ def _multistatus(received: Received, areas: Areas) -> tuple[int, bytes, bytes]:
 
 
 def _href(path: str) -> str:
-    return quote(path.rstrip("/"), safe="/!$&'()*+,;=:@") + "/"
+    return quote(unquote_to_bytes(path.rstrip("/")), safe="/!$&'()*+,;=:@") + "/"

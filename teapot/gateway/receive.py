@@ -73,7 +73,8 @@ def bearer_token(received: Received) -> UnverifiedToken:
     scheme, _, token = received.authorization.partition(b" ")
     token = token.strip()
     if scheme.lower() != b"bearer" or not token or len(token) > MAX_TOKEN_BYTES or not token.isascii():
-        raise Failure("token_malformed", f"Authorization with scheme {scheme[:20]!r}")
+        what = "no bearer token" if scheme.lower() != b"bearer" else f"{len(token)} bytes"  # somebody may send a token without a scheme
+        raise Failure("token_malformed", f"Authorization: {what}")
     return UnverifiedToken(token.decode("ascii"))
 
 
@@ -102,13 +103,16 @@ def _target(method: str, fields: _Fields, raw: Iterable[tuple[bytes, bytes]], ho
         raise Failure("not_implemented", "third-party copy")
     if b"destination" not in fields:
         raise Failure("bad_destination", "no Destination")
-    return hosts.destination(fields[b"destination"].decode("utf-8", "surrogateescape"))
+    try:
+        return hosts.destination(fields[b"destination"].decode())
+    except UnicodeDecodeError as wrong:
+        raise Failure("bad_destination", "neither escaped nor UTF-8") from wrong
 
 
 def _chunked(fields: _Fields) -> bool:
     coding = fields.get(b"transfer-encoding")
     if coding is not None and coding.strip().lower() != b"chunked":
-        raise Failure("encoding_not_implemented", repr(coding[:40]))
+        raise Failure("encoding_not_implemented", f"{len(coding)} bytes")
     if fields.get(b"content-encoding", b"identity").strip().lower() != b"identity":
         raise Failure("content_encoding_refused")
     return coding is not None
@@ -123,5 +127,5 @@ def _listing_order(target: str) -> str:
 def _expects_continue(fields: _Fields) -> bool:
     value = fields.get(b"expect")
     if value is not None and value.strip().lower() != b"100-continue":
-        raise Failure("expectation_failed", repr(value[:40]))
+        raise Failure("expectation_failed", f"{len(value)} bytes")
     return value is not None

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from teapot.channel.problems import PROBLEMS
 from teapot.configuration import Server
 from teapot.gateway import own_answers
-from teapot.gateway.authorise import Areas, Permit, authorise
+from teapot.gateway.areas import Areas
+from teapot.gateway.authorise import Permit, authorise
 from teapot.gateway.client_body import ClientBody
 from teapot.gateway.counts import Counts
 from teapot.gateway.exchange import Job, exchange

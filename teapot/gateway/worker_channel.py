@@ -16,6 +16,7 @@ import msgspec
 
 import teapot
 from teapot.channel import packets
+from teapot.channel.problems import PROBLEMS
 from teapot.channel.worker_messages import (
     ANSWER_FIELDS,
     CHANNEL_VERSION,
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 _VALUE = re.compile(rb"[\x20-\x7e\x80-\xff\t]{0,8192}")
 _MESSAGES_A_TURN = 64
+_OF_OTHERS = frozenset(code for code, problem in PROBLEMS.items() if problem.step in ("authenticate", "map_identity"))
 _MOST_MESSAGES = 3  # that a worker may still send about an exchange that was given up: Continue, Answer, End
 
 
@@ -216,8 +218,10 @@ class WorkerChannel:
 
 def _check(answer: Answer, body: bytes) -> None:
     failed = answer.status == 0 and not answer.streamed and not body
-    if not (failed if answer.problem else 200 <= answer.status <= 599) or len(answer.detail) > 1000:
+    if not (failed if answer.problem else _is_a_workers(answer.status)) or len(answer.detail) > 1000:
         _breach(f"status {answer.status}")
+    if answer.problem in _OF_OTHERS:
+        _breach(f"the problem {answer.problem}, which is not for a worker to find")
     for name, value in answer.fields:
         if name not in ANSWER_FIELDS or not _VALUE.fullmatch(value):
             _breach(f"the field {name[:40]!r}")
@@ -225,6 +229,11 @@ def _check(answer: Answer, body: bytes) -> None:
         _breach("a negative length")
     if body and (answer.streamed or answer.length != len(body)):
         _breach(f"{len(body)} bytes instead of {answer.length}")
+
+
+def _is_a_workers(status: int) -> bool:
+    """No redirects: some clients send their token along wherever they are sent. No challenges."""
+    return (200 <= status <= 299 or status == 304 or 400 <= status <= 599) and status != 401
 
 
 def _breach(what: str) -> NoReturn:

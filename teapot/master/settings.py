@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from teapot.channel import start
-from teapot.configuration import Configuration
+from teapot.configuration import Accounts, Configuration
 from teapot.master.service_accounts import Identities, Identity
 from teapot.master.tls_files import TlsFiles
 
@@ -26,7 +28,7 @@ class Settings(NamedTuple):
         c = self.configuration
         return start.SpawnerStart(
             **self._common("spawner", master, number),
-            accounts=c.accounts,
+            accounts=self._policy(),
             areas=c.storage_area,
             worker=c.worker,
             single_account=self.identities.single_account,
@@ -42,7 +44,7 @@ class Settings(NamedTuple):
             issuers=c.issuer,
             mapping=c.mapping,
             alise_secret=self.alise_secret,
-            accounts=c.accounts,
+            accounts=self._policy(),
             areas=c.storage_area,
             single_account=self.identities.single_account,
         )
@@ -67,6 +69,12 @@ class Settings(NamedTuple):
             notify_socket=os.environ.get("NOTIFY_SOCKET", ""),
             watchdog_s=int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6,
         )
+
+    def _policy(self) -> Accounts:
+        """Nobody is ever served as one of our own accounts, whatever a mapping says: a worker could stop or limit our processes."""
+        policy, own = self.configuration.accounts, self.identities
+        ours = () if own.single_account else tuple(identity.name for identity in own.of_role.values())
+        return replace(policy, denied=(*policy.denied, *ours))
 
     def _common(self, role: str, master: int, number: int) -> dict:  # type: ignore[type-arg]
         account = self.identities.of_role[role].name

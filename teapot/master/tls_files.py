@@ -29,9 +29,11 @@ def close(files: TlsFiles) -> None:
 def _sealed(key: str, path: str, secret: bool) -> int:
     try:
         with open(path, "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if secret and mode & (stat.S_IRWXG | stat.S_IRWXO):
+            status = os.fstat(file.fileno())
+            if secret and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                 raise CannotServe(f"server.{key}: {path} can be read by others: chmod 600 it")
+            if secret and status.st_uid not in (0, os.geteuid()):
+                raise CannotServe(f"server.{key}: {path} belongs to another account, uid {status.st_uid}: chown it to root or to ours")
             return memfd.sealed(f"teapot-{key}", file.read())
     except OSError as failed:
         raise CannotServe(f"server.{key}: cannot read {path}: {failed.strerror}") from failed

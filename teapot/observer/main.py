@@ -15,7 +15,7 @@ import uvloop
 
 from teapot.channel import packets, start
 from teapot.channel.start import ObserverStart
-from teapot.kernel import landlock, process
+from teapot.kernel import landlock, no_sockets, process
 from teapot.observer import metrics, readiness
 from teapot.observer.admin_http import AdminHttp, Questions
 from teapot.observer.exposition import Exposition
@@ -151,6 +151,8 @@ def main(descriptor: int) -> None:
     systemd = Systemd(begin.notify_socket)
     if landlock.restrict(()) == 0:
         log.warning("this kernel has no Landlock: that the observer opens no file rests on its code alone")
+    if not no_sockets.refuse_new():
+        log.warning("this kernel has no seccomp: that the observer connects to nobody rests on its code alone")
 
     async def life() -> None:
         await Observer(begin, systemd).run()

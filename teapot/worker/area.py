@@ -6,15 +6,19 @@ inside; an absolute one is refused even if it points inside, because the kernel 
 """
 
 import contextlib
+import copy
 import errno
 import os
 import stat
 from collections.abc import Iterator
 
+from msgspec import structs
+
 from teapot.accounts import Account
 from teapot.configuration import StorageArea
 from teapot.kernel.openat2 import open_beneath
 from teapot.worker import area_roots
+from teapot.worker.creation import Creation
 from teapot.worker.place import Place, Target, open_directory
 from teapot.worker.refusal import Refusal, refusal_of
 
@@ -27,21 +31,50 @@ _NOTHING_BELOW = {errno.ENOTDIR: "not_found"}  # of what is to be read, moved or
 
 
 class Area:
-    """`root` may be a descriptor of kind O_PATH: a root that can be entered but not read is as good."""
+    """`root` may be a descriptor of kind O_PATH: a root that can be entered but not read is as good. `group`: of what is made; -1: any."""
 
-    def __init__(self, settings: StorageArea, root: int) -> None:
+    def __init__(self, settings: StorageArea, root: int, group: int = -1) -> None:
         self.settings = settings
         self.name = settings.name
         self.root = root
-        self.umask = int(settings.umask, 8)
+        self._within = b""
+        mode = int(settings.directory_mode, 8) if settings.directory_mode else None
+        self.creation = Creation(int(settings.umask, 8), group, mode)
+
+    def seen(self, path: str, within: bytes) -> "Area":
+        """The same area under this path of URLs, an alias: hrefs follow it. Below `within` no symbolic link leads out of `within`."""
+        if path in ("", self.settings.path) and not within:
+            return self
+        seen = copy.copy(self)
+        seen.settings = structs.replace(self.settings, path=path or self.settings.path)
+        seen._within = within
+        return seen
 
     def open(self, path: bytes, flags: int) -> int:
         """The caller looks at what it got (fstat) before it reads: it may be a FIFO or a device. Refusal as the kernel refuses."""
         _check(path)
         try:
-            return open_beneath(self.root, path, flags if flags & os.O_PATH else flags | SAFELY)
+            with self._floor(path) as (floor, rest):
+                return open_beneath(floor, rest, flags if flags & os.O_PATH else flags | SAFELY)
         except OSError as error:
             raise refusal_of(error, _NOTHING_BELOW) from error
+
+    def directory(self, path: bytes) -> int:
+        """Open. OSError as open(2)."""
+        with self._floor(path) as (floor, rest):
+            return open_directory(floor, rest)
+
+    @contextlib.contextmanager
+    def _floor(self, path: bytes) -> Iterator[tuple[int, bytes]]:
+        """What the path is not to lead out of, and the rest of the path. What the token's scope names is found from the root."""
+        if not self._within or not path.startswith(self._within + b"/"):
+            yield self.root, path
+            return
+        floor = open_beneath(self.root, self._within, os.O_PATH | os.O_DIRECTORY)
+        try:
+            yield floor, path[len(self._within) + 1 :]
+        finally:
+            os.close(floor)
 
     @contextlib.contextmanager
     def opened(self, path: bytes, flags: int = os.O_RDONLY) -> Iterator[int]:
@@ -62,7 +95,7 @@ class Area:
         self._may_change(path)
         parent, _, name = path.rpartition(b"/")
         try:
-            directory = open_directory(self.root, parent)
+            directory = self.directory(parent)
         except OSError as error:
             raise refusal_of(error, _NOTHING_BELOW) from error
         try:
@@ -111,7 +144,7 @@ class Area:
         segments = parent.split(b"/") if parent else []
         for present in range(len(segments), -1, -1):
             try:
-                directory = open_directory(self.root, b"/".join(segments[:present]))
+                directory = self.directory(b"/".join(segments[:present]))
             except FileNotFoundError as error:
                 if not self.settings.create_parents or not present:
                     raise refusal_of(error, _NO_PARENT) from error
@@ -162,7 +195,8 @@ def open_areas(areas: tuple[StorageArea, ...], account: Account) -> dict[str, Ar
         if area.account not in ("identity", account.name) and area.anonymous_account != account.name:
             continue
         try:
-            opened[area.name] = Area(area, area_roots.open_root(area, account))
+            group = area_roots.group(area, account)
+            opened[area.name] = Area(area, area_roots.open_root(area, account), group)
         except Refusal as refusal:
             opened[area.name] = refusal
     return opened

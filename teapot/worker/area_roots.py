@@ -29,6 +29,19 @@ def open_root(area: StorageArea, account: Account) -> int:
         raise Refusal("area_root_missing" if missing else "area_root_refused", str(error)) from error
 
 
+def group(area: StorageArea, account: Account) -> int:
+    """Of files that are made in the area; -1: as the kernel says. Whoever is not of that group is not served there."""
+    if not area.group:
+        return -1
+    try:
+        number = grp.getgrnam(area.group).gr_gid
+    except KeyError:
+        raise Refusal("area_root_refused", f"there is no group {area.group}") from None
+    if number not in (account.gid, *account.groups):
+        raise Refusal("area_root_refused", f"{account.name} is not of the group {area.group}")
+    return number
+
+
 def resolve(template: str, account: Account) -> str:
     """In one pass: what a placeholder stands for is never searched for placeholders."""
     return _PLACEHOLDER.sub(lambda match: _value(match[0], account), template)

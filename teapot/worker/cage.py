@@ -1,14 +1,15 @@
 """What a worker may not do any more, set up and then proven, before it serves anybody.
 
-The credentials were given up and proven by kernel/credentials.py. Here follow the limits, Landlock on the storage areas, and the proof
-that each of it holds: a worker that cannot prove its cage dies.
+The credentials were given up and proven by kernel/credentials.py. Here follow the limits, Landlock on the storage areas, an end to new
+sockets, and the proof that each of it holds: a worker that cannot prove its cage dies.
 """
 
 import os
 import resource
+import socket
 from collections.abc import Iterable
 
-from teapot.kernel import credentials, landlock
+from teapot.kernel import credentials, landlock, no_sockets
 
 _OUTSIDE = ("/", "/etc/passwd", "/proc/self/environ", "/tmp")
 
@@ -29,7 +30,10 @@ def close(areas: Iterable[int], spool: int | None, *, open_files: int, memory_by
         resource.setrlimit(limit, (value, value))
     writable = [*areas, *([spool] if spool is not None else [])]
     abi = landlock.restrict((descriptor, landlock.READ_AND_WRITE) for descriptor in writable)
+    without_sockets = no_sockets.refuse_new()
     _prove(limits, abi)
+    if without_sockets:
+        _prove_no_sockets()
     return abi
 
 
@@ -56,6 +60,15 @@ def _prove_landlock() -> None:
         except OSError:
             continue
         raise CageError(f"{path} can be opened")
+
+
+def _prove_no_sockets() -> None:
+    for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
+        try:
+            socket.socket(family).close()
+        except PermissionError:
+            continue
+        raise CageError("a socket can be made")
 
 
 def prove_descriptors(owned: Iterable[int]) -> None:

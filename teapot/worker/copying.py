@@ -15,7 +15,7 @@ from teapot.worker import annotations, checksum, sparse
 from teapot.worker.area import is_collection, is_file
 from teapot.worker.ends import End, Manner, inspect_target, lies_in, refuse_overlap
 from teapot.worker.journal import Journal
-from teapot.worker.place import DIRECTORY, Place, locked, make_directory, open_directory
+from teapot.worker.place import DIRECTORY, Place, locked, make_directory
 from teapot.worker.refusal import Refusal, refusing
 from teapot.worker.removal import MAX_DEPTH, remove_tree
 from teapot.worker.upload import Terms, Upload
@@ -46,7 +46,7 @@ def copy_as(source: End, target: End, job: Job) -> bool:
             return _copy_collection(source, target, status, descriptor, job)
         if not is_file(status):
             raise Refusal("not_a_file")
-        with _closing(open_directory(source.area.root, source.path.rpartition(b"/")[0])) as above:
+        with _closing(source.area.directory(source.path.rpartition(b"/")[0])) as above:
             existing = _make_way(target, status, above, job)
         _copy_file(descriptor, target, job)
         return existing is None
@@ -73,7 +73,7 @@ def _make_way(target: End, source: os.stat_result, above_source: int, job: Job) 
 
 def _copy_file(descriptor: int, target: End, job: Job) -> None:
     status = os.fstat(descriptor)
-    terms = Terms(job.manner.terms.may_replace, lambda existing: _may_stand(existing, job), job.manner.terms.durable)
+    terms = job.manner.terms._replace(precondition=lambda existing: _may_stand(existing, job))
     upload = Upload(target.area, target.path, terms, job.journal, None if sparse.has_holes(status) else status.st_size)
     try:
         upload.attributes = _dead_properties(descriptor)
@@ -131,9 +131,9 @@ def _copy_collection(source: End, target: End, status: os.stat_result, descripto
     with target.area.target(target.path) as prospect:
         refuse_overlap(status, descriptor, prospect.directory, None, job.deep)
     existing = _make_way(target, status, descriptor, job)
-    umask, durable = target.area.umask, job.manner.terms.durable
-    with target.area.target(target.path) as prospect, prospect.place(umask, durable) as place:
-        if not make_directory(place, umask):
+    creation, durable = target.area.creation, job.manner.terms.durable
+    with target.area.target(target.path) as prospect, prospect.place(creation, durable) as place:
+        if not make_directory(place, creation):
             raise Refusal("busy", "somebody else has made the target meanwhile")
         _annotate(place, annotations.read(descriptor).unlocked())
         try:
@@ -183,7 +183,7 @@ def _make_member(source: os.stat_result, target: End, properties: annotations.An
         if lies_in(prospect.directory, source):
             return False
         place = Place(prospect.directory, prospect.name)
-        made = make_directory(place, target.area.umask)
+        made = make_directory(place, target.area.creation)
         _annotate(place, properties)
         return made
 

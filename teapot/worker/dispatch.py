@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from teapot.channel.worker_messages import ALLOWED, FILES_TOO, MAY_LIST, MAY_REPLACE, Request
+from teapot.channel.worker_messages import ALLOWED, BY_CAPABILITY, FILES_TOO, MAY_LIST, MAY_REPLACE, Request
 from teapot.configuration import Worker as Settings
 from teapot.worker import content_range, digests, engine, locks, namespace, propfind, propfind_request, reading
 from teapot.worker.area import Area, is_collection
@@ -42,6 +42,13 @@ class Office(NamedTuple):
             raise area
         return area
 
+    def target(self, request: Request) -> Area:
+        return self.area(request.target_area).seen("", request.target_within)
+
+    def asked(self, request: Request) -> Area:
+        """What the request is about, under the path that it was asked by."""
+        return self.area(request.area).seen(request.asked_as, request.within)
+
 
 def carry_out(office: Office, request: Request, body: bytes) -> Reply:
     """Everything but an upload whose body is streamed."""
@@ -52,7 +59,7 @@ def carry_out(office: Office, request: Request, body: bytes) -> Reply:
 
 
 def begin_upload(office: Office, request: Request) -> Upload:
-    area = office.area(request.area)
+    area = office.asked(request)
     if request.fields.get("content-type", b"").startswith(_FORM_BODY):
         raise Refusal("content_not_accepted", "a form")
     if not request.path:
@@ -114,19 +121,19 @@ def _digests_sent(request: Request) -> dict[str, bytes]:
 
 
 def _terms(office: Office, request: Request, precondition: Precondition, rights: int | None = None) -> Terms:
-    may_replace = bool((request.rights if rights is None else rights) & MAY_REPLACE)
-    return Terms(may_replace, precondition, office.settings.durability == "data")
+    allowed = request.rights if rights is None else rights
+    return Terms(bool(allowed & MAY_REPLACE), precondition, office.settings.durability == "data", bool(allowed & BY_CAPABILITY))
 
 
 def _preconditions(office: Office, request: Request) -> Preconditions:
-    return Preconditions(office.areas, request, office.area(request.area))
+    return Preconditions(office.areas, request, office.asked(request))
 
 
 # --- the methods
 
 
 def _get(office: Office, request: Request, body: bytes) -> Reply:
-    area = office.area(request.area)
+    area = office.asked(request)
     _hold_if(office, request, area)
     return reading.get(
         area,
@@ -151,7 +158,7 @@ def _put(office: Office, request: Request, body: bytes) -> Reply:
 
 
 def _delete(office: Office, request: Request, body: bytes) -> Reply:
-    area = office.area(request.area)
+    area = office.asked(request)
     if request.fields.get("depth", b"infinity").lower() != b"infinity":
         raise Refusal("bad_header", "DELETE has Depth infinity")
     namespace.delete(area, request.path, _terms(office, request, _preconditions(office, request).goes))
@@ -161,7 +168,7 @@ def _delete(office: Office, request: Request, body: bytes) -> Reply:
 def _mkcol(office: Office, request: Request, body: bytes) -> Reply:
     if body:
         raise Refusal("content_not_accepted")
-    area = office.area(request.area)
+    area = office.asked(request)
     namespace.make_collection(area, request.path, _preconditions(office, request).writes)
     return Reply(201, [])
 
@@ -186,7 +193,7 @@ def _copy(office: Office, request: Request, body: bytes) -> Reply:
 
 
 def _ends(office: Office, request: Request) -> tuple[End, End]:
-    return End(office.area(request.area), request.path), End(office.area(request.target_area), request.target_path)
+    return End(office.asked(request), request.path), End(office.target(request), request.target_path)
 
 
 def _overwrite(request: Request) -> bool:
@@ -204,7 +211,7 @@ def _propfind(office: Office, request: Request, body: bytes) -> Reply:
         wanted = propfind_request.read(body)
     except BadXml as wrong:
         raise Refusal("bad_xml", str(wrong)) from wrong
-    rights, area = request.rights, office.area(request.area)
+    rights, area = request.rights, office.asked(request)
     status = area.status(request.path)
     if depth == b"infinity" and is_collection(status):
         raise Refusal("depth_not_allowed")
@@ -233,20 +240,20 @@ def _hold_if(office: Office, request: Request, area: Area) -> None:
 
 
 def _lock(office: Office, request: Request, body: bytes) -> Reply:
-    return engine.lock(office.area(request.area), request, body, _preconditions(office, request), office.journal)
+    return engine.lock(office.asked(request), request, body, _preconditions(office, request), office.journal)
 
 
 def _unlock(office: Office, request: Request, body: bytes) -> Reply:
-    return engine.unlock(office.area(request.area), request, body, _preconditions(office, request))
+    return engine.unlock(office.asked(request), request, body, _preconditions(office, request))
 
 
 def _proppatch(office: Office, request: Request, body: bytes) -> Reply:
-    return engine.change_properties(office.area(request.area), request, body, _preconditions(office, request))
+    return engine.change_properties(office.asked(request), request, body, _preconditions(office, request))
 
 
 def _options(office: Office, request: Request, body: bytes) -> Reply:
     """What this very storage can do; a caller without a token is told by the gateway what Teapot can."""
-    dav = _class_of(office.area(request.area), request.path)
+    dav = _class_of(office.asked(request), request.path)
     fields: reading.Fields = [(b"dav", dav), (b"allow", b",".join(ALLOWED)), (b"ms-author-via", b"DAV")]
     return Reply(200, fields, None if dav == CLASS_2 else Body(iter([_WHY_CLASS_1]), len(_WHY_CLASS_1)))
 

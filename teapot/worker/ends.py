@@ -42,9 +42,15 @@ def inspect_target(end: End, target: Target, source: os.stat_result, manner: Man
         raise Refusal("same_resource")
     if not manner.terms.may_replace:
         raise Refusal("replace_not_in_scope")
-    if is_collection(existing) and end.area.settings.recursive_delete == "never":
+    if is_collection(existing) and not may_remove_members(end.area, manner.terms):
         _must_be_empty(Place(target.directory, target.name))
     return existing
+
+
+def may_remove_members(area: Area, terms: Terms) -> bool:
+    """Of a collection that is removed; otherwise only an empty one goes."""
+    allowed = area.settings.recursive_delete
+    return allowed == "always" or allowed == "token-with-modify" and terms.by_capability
 
 
 def _must_be_empty(place: Place) -> None:

@@ -94,7 +94,7 @@ def change_properties(area: Area, request: Request, body: bytes, preconditions: 
 
 
 def _make_file(area: Area, place: Place, journal: Journal) -> None:
-    staged = Staged(place.directory, area.umask, journal, durable=False)
+    staged = Staged(place.directory, area.creation, journal, durable=False)
     try:
         staged.link(place)
     except FileExistsError as error:

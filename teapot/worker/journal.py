@@ -114,9 +114,9 @@ class Journal:
 
     def _recover(self, folder: int, note: bytes) -> bool:
         with contextlib.ExitStack() as held, contextlib.suppress(OSError):
-            descriptor = os.open(note, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            descriptor = os.open(note, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
             held.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its worker lives
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its worker lives; NFS wants the note open for writing
             removed = _remove(os.read(descriptor, _MAX_NOTE_BYTES))
             os.unlink(note, dir_fd=folder)
             return removed

@@ -8,6 +8,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from teapot.channel.worker_messages import LISTING_ORDERS
 from teapot.pages import frame
@@ -73,15 +74,16 @@ def _rows(entries: Iterator[Entry], base: str) -> Iterator[bytes]:
 
 def _top(area: Area, path: bytes) -> str:
     """Title, and the way up: the areas, this area, the collections in between."""
-    names = [os.fsencode(area.settings.path.strip("/")) or b"/", *(path.split(b"/") if path else [])]
+    own = unquote_to_bytes(area.settings.path)
+    names = [own.strip(b"/") or b"/", *(path.split(b"/") if path else [])]
     depths = range(len(names) - 1)
     between = [Step(names[depth], href(area.settings.path, b"/".join(names[1 : depth + 1]), True)) for depth in depths]
-    above = [Step(b"Storage areas", "/"), *between] if area.settings.path != "/" else between
-    return frame.head(os.fsencode(area.settings.path.rstrip("/")) + b"/" + path, names[-1], above)
+    above = [Step(b"Storage areas", "/"), *between] if own != b"/" else between
+    return frame.head(own.rstrip(b"/") + b"/" + path, names[-1], above)
 
 
 def _last_segment(area: Area, path: bytes) -> str:
-    return escaped(path.rpartition(b"/")[2] or os.fsencode(area.settings.path.rpartition("/")[2]))
+    return escaped(path.rpartition(b"/")[2] or unquote_to_bytes(area.settings.path).rpartition(b"/")[2])
 
 
 # --- members

@@ -11,7 +11,7 @@ from teapot.kernel import file_calls
 from teapot.worker import copying, replace
 from teapot.worker.area import Area, is_collection
 from teapot.worker.copying import copy
-from teapot.worker.ends import End, Manner, as_seen, inspect_target, refuse_overlap
+from teapot.worker.ends import End, Manner, as_seen, inspect_target, may_remove_members, refuse_overlap
 from teapot.worker.journal import Journal
 from teapot.worker.place import Place, Target, locked, make_directory, sync
 from teapot.worker.refusal import Refusal, refusing
@@ -36,7 +36,7 @@ def make_collection(area: Area, path: bytes, precondition: Precondition = lambda
         with area.place(path) as place, locked(place.directory):
             if (status := place.status()) is None:
                 precondition(status)
-            made = make_directory(place, area.umask)
+            made = make_directory(place, area.creation)
     except Refusal as refusal:
         raise Refusal(_NO_PARENT.get(refusal.problem, refusal.problem), refusal.detail) from refusal
     if not made:
@@ -46,7 +46,7 @@ def make_collection(area: Area, path: bytes, precondition: Precondition = lambda
 def delete(area: Area, path: bytes, terms: Terms) -> int:
     """How many names were removed. A symbolic link itself, never what it points to; a collection with all its members.
 
-    With recursive_delete = never only an empty collection goes.
+    Without recursive_delete only an empty collection goes.
     """
     with area.place(path) as place:
         with locked(place.directory), refusing():
@@ -54,7 +54,7 @@ def delete(area: Area, path: bytes, terms: Terms) -> int:
             if not is_collection(status):
                 os.unlink(place.name, dir_fd=place.directory)
                 return 1
-            if area.settings.recursive_delete == "never":
+            if not may_remove_members(area, terms):
                 os.rmdir(place.name, dir_fd=place.directory)
                 return 1
         return remove_tree(place)
@@ -93,7 +93,7 @@ def move(source: End, target: End, *, overwrite: bool, terms: Terms, journal: Jo
 def _move(source: End, target: End, old: Place, prospect: Target, manner: Manner) -> bool:
     durable = manner.terms.durable
     _inspect(source, target, old, prospect, manner)  # before a parent is made
-    with prospect.place(target.area.umask, durable) as new:
+    with prospect.place(target.area.creation, durable) as new:
         with locked(old.directory, new.directory), refusing(_OF_RENAME):
             now = Target(new.directory, (), new.name)
             status, existing = _inspect(source, target, old, now, manner)

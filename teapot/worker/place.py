@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from teapot.kernel.openat2 import open_beneath
+from teapot.worker.creation import Creation
 from teapot.worker.refusal import Refusal, refusal_of
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
@@ -49,7 +50,7 @@ class Target(NamedTuple):
         return None if self.missing else Place(self.directory, self.name).status()
 
     @contextlib.contextmanager
-    def place(self, umask: int, durable: bool) -> Iterator[Place]:
+    def place(self, creation: Creation, durable: bool) -> Iterator[Place]:
         """With the missing collections made. When what follows fails they go again, unless somebody uses them already."""
         if not self.missing:
             yield Place(self.directory, self.name)
@@ -60,7 +61,7 @@ class Target(NamedTuple):
             try:
                 for segment in self.missing:
                     place = Place(directory, segment)
-                    if make_directory(place, umask):
+                    if make_directory(place, creation):
                         made.append(place)
                         sync(directory, durable)
                     directory = _enter(place)
@@ -88,20 +89,14 @@ def _enter(place: Place) -> int:
         raise refusal_of(error, {errno.ENOENT: "parent_missing"}) from error
 
 
-def make_directory(place: Place, umask: int) -> bool:
-    """As mkdir(2) under the area's umask: a default ACL takes the umask's place, a setgid bit is passed on. False: the name is taken.
-
-    Each of the worker's threads has a umask of its own (threads.py).
-    """
-    before = os.umask(umask)
+def make_directory(place: Place, creation: Creation) -> bool:
+    """False: the name is taken."""
     try:
-        os.mkdir(place.name, dir_fd=place.directory)
+        creation.make_directory(place.name, place.directory)
     except FileExistsError:
         return False
     except OSError as error:
         raise refusal_of(error, {errno.ENOENT: "parent_missing"}) from error
-    finally:
-        os.umask(before)
     return True
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from urllib.parse import unquote_to_bytes
 
 from teapot.channel.worker_messages import Request
 from teapot.worker import conditions, if_header, locks
@@ -132,9 +133,10 @@ class Preconditions:
         for area in self._areas.values():
             if isinstance(area, Refusal):
                 continue
-            base = tuple(piece.encode() for piece in area.settings.path.split("/") if piece)
-            if segments[: len(base)] == base and (best is None or len(base) > best[0]):
-                best = len(base), area
+            for path in (area.settings.path, *area.settings.aliases):
+                base = tuple(unquote_to_bytes(piece) for piece in path.split("/") if piece)
+                if segments[: len(base)] == base and (best is None or len(base) > best[0]):
+                    best = len(base), area
         return (best[1], b"/".join(segments[best[0] :])) if best else None
 
 

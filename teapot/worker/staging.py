@@ -8,6 +8,7 @@ import errno
 import os
 
 from teapot.kernel import file_calls
+from teapot.worker.creation import Creation
 from teapot.worker.journal import Journal, hidden_name
 from teapot.worker.place import Place
 from teapot.worker.refusal import refusal_of
@@ -18,17 +19,24 @@ _NO_TMPFILE = frozenset((errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENO
 
 
 class Staged:
-    def __init__(self, directory: int, umask: int, journal: Journal, *, durable: bool) -> None:
-        """In this directory, or in one below it, the data will get its name. The directory is the caller's, and stays open."""
+    def __init__(self, directory: int, creation: Creation, journal: Journal, *, durable: bool, private: bool = False) -> None:
+        """In this directory, or in one below it, the data will get its name. The directory is the caller's, and stays open.
+
+        `private`: it takes the place of a file, who may read it is not known yet. Until then a hidden name is the account's alone.
+        """
         self._directory, self._journal = directory, journal
+        self._hidden_mode = 0o600 if private else _MODE
         self._hidden: bytes | None = None
-        before = os.umask(umask)
         try:
-            self.descriptor = self._open(durable)
+            with creation.masked():
+                self.descriptor = self._open(durable)
         except OSError as error:
             raise refusal_of(error, {errno.ENOENT: "parent_missing"}) from error
-        finally:
-            os.umask(before)
+        try:
+            creation.of_file(self.descriptor)
+        except OSError as error:
+            self.discard()
+            raise refusal_of(error) from error
 
     def _open(self, durable: bool) -> int:
         try:
@@ -39,7 +47,7 @@ class Staged:
         name = hidden_name()
         self._journal.note(self._directory, name, durable=durable)
         try:
-            descriptor = os.open(name, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE, dir_fd=self._directory)
+            descriptor = os.open(name, _FLAGS | os.O_CREAT | os.O_EXCL, self._hidden_mode, dir_fd=self._directory)
         except BaseException:
             self._journal.forget(name)
             raise

@@ -38,6 +38,7 @@ class Terms(NamedTuple):
     may_replace: bool
     precondition: Precondition
     durable: bool
+    by_capability: bool = False  # the token itself names what may be modified here
 
 
 class Stored(NamedTuple):
@@ -60,8 +61,9 @@ class Upload:
         self._lock, self._open, self._called_off = threading.Lock(), True, False
         with contextlib.ExitStack() as opened:
             self._target = opened.enter_context(area.target(path, follow=True))
-            self._inspect(Place(self._target.directory, self._target.name), self._target.status())
-            self._staged = self._stage(opened, journal)
+            old = self._target.status()
+            self._inspect(Place(self._target.directory, self._target.name), old)
+            self._staged = self._stage(journal, replaces=old is not None)
             opened.callback(self._staged.discard)
             self.descriptor = self._staged.descriptor
             if patch:
@@ -154,11 +156,11 @@ class Upload:
             self._patch.inspect(place, old)
         self._terms.precondition(old)
 
-    def _stage(self, opened: contextlib.ExitStack, journal: Journal) -> Staged:
+    def _stage(self, journal: Journal, *, replaces: bool) -> Staged:
         stage = self._target.directory
         if self._area.settings.overwrite == "in_place" and not os.access(".", os.W_OK | os.X_OK, dir_fd=stage):
             stage = self._area.root  # the old inode gets the data in the end, wherever it was kept meanwhile
-        return Staged(stage, self._area.umask, journal, durable=self._terms.durable)
+        return Staged(stage, self._area.creation, journal, durable=self._terms.durable, private=replaces)
 
     # --- after the body
 
@@ -185,7 +187,7 @@ class Upload:
         return checksum.digest(self.descriptor, algorithm)
 
     def _take_name(self) -> Stored:
-        with self._target.place(self._area.umask, self._terms.durable) as place:
+        with self._target.place(self._area.creation, self._terms.durable) as place:
             with locked(place.directory):
                 stored = self._settle(place)
             sync(place.directory, self._terms.durable)

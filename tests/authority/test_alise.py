@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from teapot.channel.authority_messages import Caller, Forget
 from teapot.channel.spawner_messages import RETIRE, REVOKE
@@ -422,13 +423,26 @@ def test_a_key_that_is_refused_is_told_to_the_admin_as_such(start: Start, issuer
     assert ("key_refused",) in dict(authority.scraped().counters["teapot_alise_lookups_total"])
 
 
-def test_somebody_whom_alise_stumbles_over_keeps_nobody_else_out(
-    upstream: AliseStub, gateway: Gateway, issuer: TestIssuer, account: str
+def test_a_connection_that_was_closed_when_it_was_used_again_costs_nobody_an_answer(
+    gateway: Gateway, issuer: TestIssuer, alise: AliseStub, account: str
 ) -> None:
-    upstream.instead["v1"] = alise_stub.error_200
+    async def hang_up_once(request: web.BaseRequest) -> web.StreamResponse:
+        del alise.instead["resolve"]
+        return await alise_stub.hang_up(request)
+
+    alise.link(issuer.url, "bob", account)
+    ask(gateway, issuer)
+    alise.instead["resolve"] = hang_up_once
+    assert ask(gateway, issuer, "bob").accounts == {"home": account}
+
+
+def test_somebody_whom_alise_stumbles_over_keeps_nobody_else_out(
+    alise_v1: AliseStub, gateway: Gateway, issuer: TestIssuer, account: str
+) -> None:
+    alise_v1.instead["v1"] = alise_stub.error_200
     for _ in range(10):
         assert ask(gateway, issuer, "a:b").refusals == {"home": "mapping_unavailable"}
-    upstream.instead.clear()
+    alise_v1.instead.clear()
     assert ask(gateway, issuer).accounts == {"home": account}
 
 
@@ -449,47 +463,47 @@ def test_an_alise_that_another_authority_vouches_for_is_not_asked(
     assert "CERTIFICATE_VERIFY_FAILED" in authority.log
 
 
-# --- upstream's ALISE (v1)
+# --- API v1
 
 
 @pytest.fixture
-def upstream(alise: AliseStub) -> AliseStub:
+def alise_v1(alise: AliseStub) -> AliseStub:
     alise.speaks = "v1"
     return alise
 
 
 @pytest.mark.parametrize("subject", ["a+b", "a%2Bb", "x y", "urn:x#y@z", "é", "a%", "'", "%252B"])
-def test_upstream_finds_a_subject_as_it_is(
-    upstream: AliseStub, gateway: Gateway, issuer: TestIssuer, account: str, subject: str
+def test_v1_finds_a_subject_as_it_is(
+    alise_v1: AliseStub, gateway: Gateway, issuer: TestIssuer, account: str, subject: str
 ) -> None:
-    upstream.link(issuer.url, subject, account)
+    alise_v1.link(issuer.url, subject, account)
     assert ask(gateway, issuer, subject).accounts == {"home": account}
 
 
-def test_upstream_s_second_decoding_gives_nobody_somebody_else_s_account(
-    upstream: AliseStub, gateway: Gateway, issuer: TestIssuer, account: str
+def test_a_path_that_is_decoded_twice_gives_nobody_somebody_else_s_account(
+    alise_v1: AliseStub, gateway: Gateway, issuer: TestIssuer, account: str
 ) -> None:
-    upstream.link(issuer.url, "a+b", account)
-    upstream.link(issuer.url, "c d", account)
+    alise_v1.link(issuer.url, "a+b", account)
+    alise_v1.link(issuer.url, "c d", account)
     for mallory in ("a%2Bb", "a%252Bb", "c+d", "c%20d"):
         assert ask(gateway, issuer, mallory).refusals == {"home": "not_linked"}, mallory
 
 
-def test_upstream_may_know_an_issuer_with_a_slash_less_or_more(
-    upstream: AliseStub, gateway: Gateway, issuer: TestIssuer, account: str
+def test_v1_may_know_an_issuer_with_a_slash_less_or_more(
+    alise_v1: AliseStub, gateway: Gateway, issuer: TestIssuer, account: str
 ) -> None:
-    upstream.link(issuer.url.rstrip("/"), "a+b", account)
+    alise_v1.link(issuer.url.rstrip("/"), "a+b", account)
     assert issuer.url.endswith("/")
     assert ask(gateway, issuer, "a+b").accounts == {"home": account}
 
 
-def test_a_subject_with_a_slash_is_linked_with_no_upstream(upstream: AliseStub, gateway: Gateway, issuer: TestIssuer) -> None:
+def test_a_subject_with_a_slash_is_not_linked_by_way_of_v1(alise_v1: AliseStub, gateway: Gateway, issuer: TestIssuer) -> None:
     ask(gateway, issuer)
     assert ask(gateway, issuer, "a/b").refusals == {"home": "not_linked"}
 
 
-def test_upstream_is_asked_for_a_link_again_soon_and_its_key_goes_in_the_query_as_it_wants_it(
-    upstream: AliseStub, start: Start, issuer: TestIssuer, account: str
+def test_v1_is_asked_for_a_link_again_soon_and_its_key_goes_in_the_query_as_it_wants_it(
+    alise_v1: AliseStub, start: Start, issuer: TestIssuer, account: str
 ) -> None:
     authority = start(link_ttl_without_feed_s=0.3)
     authority.spawner()
@@ -497,22 +511,22 @@ def test_upstream_is_asked_for_a_link_again_soon_and_its_key_goes_in_the_query_a
     assert ask(gateway, issuer).cache_until < time.monotonic() + 0.4
     time.sleep(0.4)
     ask(gateway, issuer)
-    assert upstream.asked["v1"] == 2
-    assert [target for target in upstream.seen if target.endswith(f"/user/{ALICE}?apikey={KEY}")]
+    assert alise_v1.asked["v1"] == 2
+    assert [target for target in alise_v1.seen if target.endswith(f"/user/{ALICE}?apikey={KEY}")]
     assert KEY not in authority.log
 
 
-def test_an_upstream_that_becomes_ours_is_used_as_such(
-    upstream: AliseStub, gateway: Gateway, issuer: TestIssuer, account: str
+def test_an_alise_that_learns_v2_is_used_as_such(
+    alise_v1: AliseStub, gateway: Gateway, issuer: TestIssuer, account: str
 ) -> None:
     assert ask(gateway, issuer).accounts == {"home": account}
-    upstream.instead["v1"], upstream.speaks = alise_stub.gone, "v2"
+    alise_v1.instead["v1"], alise_v1.speaks = alise_stub.gone, "v2"
     assert ask(gateway, issuer, "mallory").refusals == {"home": "mapping_unavailable"}
     assert ask(gateway, issuer, "eve").refusals == {"home": "not_linked"}
-    assert upstream.asked["resolve"] >= 2
+    assert alise_v1.asked["resolve"] >= 2
 
 
-def test_what_is_no_alise_at_all_is_told_as_such(upstream: AliseStub, authority: Authority, gateway: Gateway, issuer: TestIssuer) -> None:
-    upstream.instead = {"resolve": alise_stub.gone, "v1": alise_stub.gone}
+def test_what_is_no_alise_at_all_is_told_as_such(alise_v1: AliseStub, authority: Authority, gateway: Gateway, issuer: TestIssuer) -> None:
+    alise_v1.instead = {"resolve": alise_stub.gone, "v1": alise_stub.gone}
     assert ask(gateway, issuer).refusals == {"home": "mapping_unavailable"}
     assert "neither its v2 nor its v1 is at mapping.alise.url" in authority.log

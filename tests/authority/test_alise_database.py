@@ -1,12 +1,10 @@
 """ALISE by its database: SQLite as another process writes it, and PostgreSQL with a role that may read three views and nothing else."""
 
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -16,58 +14,19 @@ from teapot.configuration import Issuer, Mapping, MappingAlise
 from tests.authority.conftest import HOME, Start
 from tests.authority.issuer import TestIssuer
 from tests.authority.process import Authority, Gateway, until
+from tests.service.alise_tables import SITE, TABLES, Database, Sqlite, link, unlink
 from tests.service.ledger import Ledger
 from tests.service.postgresql import Postgresql
 
-SITE, ALICE = "hpc", "alice-at-home"
+ALICE = "alice-at-home"
 PAGE = "https://alise.example.org/hpc"
 PASSWORD = "of-the-reader-77c1"
 SOON_S = 5.0
 
-TABLES = """
-CREATE TABLE secrets (hash text);
-CREATE TABLE link (site text, issuer text, subject text, username text, state text);
-CREATE TABLE change (seq integer PRIMARY KEY, site text, issuer text, subject text);
-CREATE VIEW service_site AS SELECT 'hpc' AS site;
-CREATE VIEW service_link AS SELECT site, issuer, subject, username, state FROM link;
-CREATE VIEW service_change AS SELECT site, seq, issuer, subject FROM change;
-"""
 ROLE = f"""
 CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}';
 GRANT SELECT ON service_site, service_link, service_change TO reader;
 """
-
-
-class Database(Protocol):
-    url: str
-
-    def run(self, statements: str) -> None: ...
-
-    def stop(self) -> None: ...
-
-    def start(self) -> None: ...
-
-
-class Sqlite:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.url = f"sqlite+aiosqlite:///{path}"
-        self._writer = sqlite3.connect(path, isolation_level=None)
-        self._writer.execute("PRAGMA journal_mode = WAL")
-        self.run(TABLES)
-
-    def run(self, statements: str) -> None:
-        self._writer.executescript(f"BEGIN; {statements} COMMIT;")
-
-    def stop(self) -> None:
-        """Gone, as on a file system that is not mounted."""
-        self._path.parent.rename(self._path.parent.with_suffix(".away"))
-
-    def start(self) -> None:
-        self._path.parent.with_suffix(".away").rename(self._path.parent)
-
-    def close(self) -> None:
-        self._writer.close()
 
 
 class Served:
@@ -121,18 +80,6 @@ def authority(start: Callable[..., Authority], database: Database, issuer: TestI
     """alice is linked."""
     link(database, issuer.url, ALICE, account)
     return start(database.url)
-
-
-def link(database: Database, issuer: str, subject: str, username: str, state: str = "active") -> None:
-    database.run(f"INSERT INTO link VALUES ('{SITE}', '{issuer}', '{subject}', '{username}', '{state}'); {change(issuer, subject)}")
-
-
-def unlink(database: Database, issuer: str, subject: str) -> None:
-    database.run(f"DELETE FROM link WHERE issuer = '{issuer}' AND subject = '{subject}'; {change(issuer, subject)}")
-
-
-def change(issuer: str, subject: str) -> str:
-    return f"INSERT INTO change SELECT coalesce(max(seq), 0) + 1, '{SITE}', '{issuer}', '{subject}' FROM change;"
 
 
 def ask(gateway: Gateway, issuer: TestIssuer, subject: str = ALICE) -> Caller:
@@ -274,3 +221,14 @@ def test_who_may_only_read_the_files_of_sqlite_reads_what_is_written_meanwhile(l
     link(sqlite, "https://iss.example.org", "bob", "bob")
     assert reader.communicate("\n\n", timeout=10)[0] == "[(1,)]\n"
     sqlite.close()
+
+
+def test_what_is_no_text_in_the_views_is_no_answer_and_ends_nobody(authority: Authority, issuer: TestIssuer, database: Database) -> None:
+    authority.spawner()
+    until(lambda: is_told(authority))
+    database.run(f"INSERT INTO link VALUES ('{SITE}', '{issuer.url}', 'bob', NULL, 'active');")
+    database.run(f"INSERT INTO change SELECT coalesce(max(seq), 0) + 1, '{SITE}', NULL, NULL FROM change;")
+    gateway = authority.gateway()
+    assert ask(gateway, issuer, "bob").refusals == {"home": "mapping_unavailable"}
+    time.sleep(1.5)
+    assert ask(gateway, issuer, "mallory").refusals == {"home": "not_linked"}

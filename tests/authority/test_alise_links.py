@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
@@ -18,6 +19,7 @@ from teapot.authority.alise_answers import (
     Reply,
     Subject,
     Suspended,
+    TooLong,
     Unintelligible,
 )
 from teapot.authority.alise_feed import AliseFeed
@@ -151,9 +153,10 @@ async def test_another_account_than_before_is_told_as_a_loss(
 async def test_an_account_is_named_by_who_has_it_now(links: AliseLinks, source: Source) -> None:
     source.outcomes[ALICE] = Linked("shared")
     await links.find(ALICE)
-    assert links.names("shared") and not links.names("other")
+    both = frozenset({"shared", "other"})
+    assert links.named(both) == {"shared"}
     links.forget([ALICE])
-    assert not links.names("shared")
+    assert links.named(both) == frozenset()
 
 
 def test_a_link_is_covered_only_if_it_was_asked_for_after_the_feed_began_and_the_feed_is_heard() -> None:
@@ -243,7 +246,7 @@ async def test_a_number_that_goes_back_is_a_reset_even_if_it_is_not_said(
     source.outcomes[ALICE] = Linked("alice")
     await links.find(ALICE)
     await heard(Teller(Changes((), 7, False), Changes((), 3, False)), links, lost)
-    assert not links.names("alice")
+    assert not links.named(frozenset({"alice"}))
     assert lost == [frozenset()], "it cannot be asked for whether the account is lost: what runs goes on until its deadline"
 
 
@@ -251,6 +254,21 @@ async def test_a_feed_that_answers_too_early_makes_no_busy_loop(links: AliseLink
     teller = Teller(*[Changes((), 7, False)] * 1000)
     await heard(teller, links, lost, 0.4)
     assert len(teller.since) <= 3
+
+
+async def test_more_changes_than_can_be_told_are_a_reset(links: AliseLinks, source: Source, lost: list[frozenset[str]]) -> None:
+    source.outcomes[ALICE] = Linked("alice")
+    await links.find(ALICE)
+    teller = Teller(Changes((), 7, False), TooLong("1 MiB"), Changes((), 90_000, False))
+    await heard(teller, links, lost)
+    assert teller.since == [None, 7, None, 90_000]
+    assert not links.named(frozenset({"alice"}))
+
+
+async def test_a_key_that_is_refused_is_not_tried_again_at_once(links: AliseLinks, lost: list[frozenset[str]]) -> None:
+    teller = Teller(KeyRefused("no"), KeyRefused("no"))
+    await heard(teller, links, lost, 0.8)
+    assert teller.since == [None]
 
 
 async def test_the_issuer_of_a_change_may_have_a_slash_less_or_more(
@@ -330,3 +348,40 @@ def test_the_key_is_in_no_repr() -> None:
     key = ApiKey("tp_secret")
     way = Way("https://alise.example.org", None, "", key)  # type: ignore[arg-type]
     assert "tp_secret" not in f"{key!r} {key!s} {way!r} {way!s}"
+
+
+# --- whatever it says
+
+
+WORDS = (
+    *("username", "code", "link_url", "changes", "next", "reset", "iss", "sub"),
+    *("internal", "external", "detail", "type", "error", "operation", "seq"),
+)
+VALUES = ("not_linked", "suspended", "not-mapped", "invalid", "alice", "", 0, -1, 7, 2**80, 1.5, True, None, "\ud800", "\0")
+
+
+def anything(random: Random, depth: int = 0) -> object:
+    kind = random.randrange(4) if depth < 4 else 0
+    if kind == 1:
+        return [anything(random, depth + 1) for _ in range(random.randrange(3))]
+    if kind >= 2:
+        return {random.choice(WORDS): anything(random, depth + 1) for _ in range(random.randrange(1, 5))}
+    return random.choice(VALUES)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_an_answer_holds_is_an_outcome_or_unavailable_and_nothing_else(seed: int) -> None:
+    """Another exception would end the authority."""
+    random = Random(seed)
+    for _ in range(5000):
+        reply = Reply(random.choice((200, 401, 403, 404, 500)), anything(random))
+        for read in (
+            alise_answers.resolved,
+            alise_answers.changes,
+            lambda reply: alise_answers.mapped(reply, ALICE),
+            lambda reply: alise_answers.resolved_many(reply, 1),
+        ):
+            try:
+                read(reply)
+            except AliseUnavailable:
+                pass

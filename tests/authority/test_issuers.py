@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from teapot.channel.authority_messages import Identified, Refused
-from teapot.configuration import Issuer, Trust
+from teapot.configuration import Issuer, Outbound, Trust
 from teapot.demo.certificates import CertificateAuthority
 from tests.authority.conftest import HOME, Start
 from tests.authority.issuer import OAUTH, OPENID, OTHER_RSA, Handler, TestIssuer
@@ -94,6 +94,35 @@ def test_an_issuer_that_is_slow_delays_no_other(
         assert time.monotonic() - started < 1.5
         late = gateway.hear()
         assert isinstance(late, Refused) and (late.ask, late.problem) == (waiting, "issuer_unavailable")
+        assert time.monotonic() - started < 4
+
+
+def test_any_number_of_tokens_of_an_issuer_that_is_slow_delays_no_other(
+    begin: Start, users_map: Path, account: str, issuer: TestIssuer
+) -> None:
+    """Anybody can make up tokens in its name."""
+
+    async def never(request: web.BaseRequest) -> web.StreamResponse:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    with TestIssuer() as slow:
+        slow.answers["/jwks"] = never
+        users_map.write_text(f"{account} alice-at-home {issuer.url}\n")
+        issuers = tuple(Issuer(url=one.url, profile="wlcg") for one in (issuer, slow))
+        authority = begin(
+            issuers=issuers, mapping=mapped(users_map), areas=(HOME,), outbound=Outbound(timeout_s=8.0)
+        )
+        authority.spawner()
+        gateway = authority.gateway()
+        made_up = [slow.token(**WLCG, n=number) for number in range(700)]
+        good = issuer.token(**WLCG)
+        started = time.monotonic()
+        for token in made_up:
+            gateway.ask(token)
+        asked = gateway.ask(good)
+        while gateway.hear().ask != asked:  # type: ignore[union-attr]
+            pass
         assert time.monotonic() - started < 4
 
 

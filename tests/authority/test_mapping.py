@@ -126,6 +126,16 @@ def test_a_table_that_cannot_be_read_is_503_and_nobody_is_not_mapped(
     assert gateway.caller(issuer.token(**WLCG)).accounts == {"home": account}
 
 
+def test_a_table_that_everybody_can_change_is_503(
+    gateway: Gateway, authority: Authority, issuer: TestIssuer, users_map: Path, account: str
+) -> None:
+    users_map.chmod(0o646)
+    assert gateway.caller(issuer.token(**WLCG)).refusals == {"home": "mapping_unavailable"}
+    assert "everybody can write to it" in authority.log
+    users_map.chmod(0o644)
+    assert gateway.caller(issuer.token(**WLCG, n=2)).accounts == {"home": account}
+
+
 def test_a_malformed_table_is_said_with_its_line_and_503(
     gateway: Gateway, authority: Authority, issuer: TestIssuer, users_map: Path, account: str
 ) -> None:

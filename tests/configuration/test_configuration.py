@@ -1,6 +1,7 @@
 """teapot check: what may be configured, how files add up, and what an admin is told when something is wrong."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,8 +50,9 @@ def add(file: Path, name: str, text: str) -> Path:
 
 
 @pytest.mark.parametrize("path", BROKEN, ids=[path.stem for path in BROKEN])
-def test_a_broken_configuration_is_refused_with_its_reasons(path: Path) -> None:
+def test_a_broken_configuration_is_refused_with_its_reasons(path: Path, tmp_path: Path) -> None:
     expected = [line.removeprefix("# ") for line in path.read_text().splitlines() if line.startswith("# ")]
+    path = Path(shutil.copyfile(path, tmp_path / path.name))
     done = check(path)
     assert done.returncode == 78
     assert done.stdout == ""
@@ -58,6 +60,25 @@ def test_a_broken_configuration_is_refused_with_its_reasons(path: Path) -> None:
     assert [reason for reason in expected if reason not in done.stderr] == []
     assert [line for line in complaints if not any(reason in line for reason in expected)] == []
     assert all(line.startswith(f"teapot: {path}:") for line in complaints)
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646, 0o666])
+@pytest.mark.parametrize("name", ["teapot.toml", "conf.d/10-more.toml", "conf.d", "."])
+def test_what_root_reads_and_others_can_change_is_refused(file: Path, name: str, mode: int) -> None:
+    add(file, "10-more.toml", "[worker]\nmaximum = 3\n")
+    (file.parent / name).chmod(mode | 0o111)
+    done = check(file)
+    told = f"teapot: {file.parent / name}: others can change it, and it is read as root: chmod go-w it"
+    assert (done.returncode, done.stderr.strip()) == (78, told)
+
+
+@pytest.mark.parametrize("name", ["teapot.toml", "conf.d/10-more.toml", "conf.d", "."])
+def test_what_root_reads_and_another_account_owns_is_refused(file: Path, name: str) -> None:
+    add(file, "10-more.toml", "[worker]\nmaximum = 3\n")
+    os.chown(file.parent / name, 61001, -1)
+    done = check(file)
+    assert done.returncode == 78
+    assert f"{file.parent / name}: belongs to another account, uid 61001" in done.stderr
 
 
 def test_there_are_broken_configurations() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import StartTeapot
-from tests.service import proc
+from tests.service import alise_tables, proc
 from tests.service.alise_stub import KEY, SITE, AliseStub
 from tests.service.ledger import Ledger
 from tests.service.site import ALICE, BOB, Site
@@ -137,3 +137,26 @@ def test_a_new_key_counts_after_a_reload(teapot: Teapot, key_file: Path, alise: 
     os.kill(teapot.pid, signal.SIGHUP)
     wait_for(lambda: teapot.request("OPTIONS", "/home/", tokens.of(ALICE)).status == 200, 30, "the new key is not used")
     wait_for(lambda: len(teapot.processes("authority")) == 1, 30, "the old authority is still there")
+
+
+def test_by_its_database_an_unlink_is_seen_as_soon_though_its_files_may_only_be_read(
+    start_teapot: StartTeapot, ledger: Ledger, site: Site, tokens: Tokens
+) -> None:
+    folder = ledger.folder("alise-database")
+    database = alise_tables.Sqlite(folder / "alise.db")
+    alise_tables.link(database, site.issuer.url, ALICE, site.alice.name)
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    url = folder / "url"
+    url.touch(mode=0o600)
+    url.write_text(f"sqlite:///{folder}/alise.db\n")
+    keys = {"database_url_file": url, "site": alise_tables.SITE, "link_url": "https://alise.example.org/hpc"}
+    teapot = start_teapot({"mapping": {"methods": ["alise"], "file": None, "alise": keys}})
+    token = tokens.of(ALICE, aud=teapot.url())
+    assert teapot.request("PUT", "/home/by-database", token, b"x").status in (200, 201)
+    worker = teapot.worker_of(site.alice)
+    alise_tables.unlink(database, site.issuer.url, ALICE)
+    wait_for(lambda: teapot.request("GET", "/home/by-database", token).status == 403, PROMISED_S, "still served")
+    wait_for(lambda: not worker.is_running(), PROMISED_S, "its worker is still there")
+    assert teapot.request("GET", "/home/by-database", token).headers["link"].startswith("<https://alise.example.org/hpc>")
+    database.close()

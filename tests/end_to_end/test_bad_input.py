@@ -110,6 +110,18 @@ def test_an_account_with_a_uid_below_the_floor_is_never_served(
     assert not teapot.processes("worker")
 
 
+def test_an_account_of_teapots_own_processes_is_never_served_whatever_the_policy_allows(
+    start_teapot: StartTeapot, site: Site, issuer: Issuer, service_accounts: dict[str, Account]
+) -> None:
+    users = site.directory / "own.map"
+    users.write_text("".join(f"{account.name} {key} {issuer.url}\n" for key, account in service_accounts.items()))
+    generous = {"minimum_uid": 1, "minimum_gid": 1, "nologin": "allow"}
+    teapot = start_teapot({"mapping": {"file": {"path": users}}, "accounts": generous})
+    for key in service_accounts:
+        answer = teapot.request("GET", "/shared/", Tokens(issuer, teapot.url()).of(key))
+        assert (answer.status, answer.code) == (403, "account_not_served")
+
+
 def test_an_area_is_closed_to_issuers_that_it_does_not_name(teapot: Teapot, second_issuer: Issuer) -> None:
     token = Tokens(second_issuer, teapot.url()).of("bob-elsewhere", scope=None)
     assert refusal(teapot, token, target="/vo/any") == (403, "area_issuer")

@@ -75,6 +75,13 @@ def test_a_worker_is_its_account_entirely(at_work: Teapot, site: Site, who: str)
     assert status.no_new_privileges
 
 
+@pytest.mark.parametrize("role", ["gateway", "observer", "worker"])
+def test_who_connects_to_nobody_can_make_no_socket(at_work: Teapot, role: str) -> None:
+    """seccomp 2: a filter; what it refuses is tested with the cage."""
+    for process in at_work.processes(role):
+        assert "Seccomp:\t2\n" in Path(f"/proc/{process.pid}/status").read_text()
+
+
 def test_a_worker_has_no_descriptor_but_its_sockets_and_area_roots(at_work: Teapot, site: Site, alice: Account) -> None:
     descriptors = Path(f"/proc/{at_work.worker_of(alice).pid}/fd")
     targets = {os.readlink(each) for each in descriptors.iterdir()}

@@ -1,5 +1,6 @@
 """Starting, refusing to start, and ending: with a message that says what to do, and with nothing left."""
 
+import os
 import subprocess
 import threading
 from pathlib import Path
@@ -50,6 +51,15 @@ def test_a_key_that_others_may_read_is_refused(refused: Refused, site: Site) -> 
     loose.chmod(0o644)
     status, said = refused({"server": {"tls_key": loose}})
     assert status != 0 and "loose.key" in said and "chmod" in said
+
+
+def test_a_key_of_another_account_is_refused(refused: Refused, site: Site) -> None:
+    others = site.directory / "others.key"
+    others.write_bytes(site.server_files.key.read_bytes())
+    others.chmod(0o600)
+    os.chown(others, site.alice.uid, -1)
+    status, said = refused({"server": {"tls_key": others}})
+    assert status != 0 and "others.key" in said and "chown" in said
 
 
 def test_a_port_that_is_taken_is_refused(refused: Refused, start_teapot: StartTeapot) -> None:

@@ -3,9 +3,10 @@
 import pytest
 
 from teapot.channel.authority_messages import Caller, Capability
-from teapot.channel.worker_messages import FILES_TOO, MAY_LIST, MAY_REPLACE
+from teapot.channel.worker_messages import BY_CAPABILITY, FILES_TOO, MAY_LIST, MAY_REPLACE
 from teapot.configuration import StorageArea
-from teapot.gateway.authorise import Areas, Permit, authorise
+from teapot.gateway.areas import Areas
+from teapot.gateway.authorise import Permit, authorise
 from teapot.gateway.failure import Failure
 from teapot.gateway.paths import parse
 from teapot.gateway.receive import METHODS, Received
@@ -54,7 +55,7 @@ ANYWHERE: dict[str, dict[str, int]] = {  # method: {action on this path, or abov
     "PROPFIND": {READ: GETS, CREATE: TELLS, MODIFY: TELLS, STAGE: TELLS},
     "PUT": {CREATE: NEWS, MODIFY: WRITES},
     "MKCOL": {CREATE: MAKES, MODIFY: MAKES},
-    "DELETE": {MODIFY: FILES_TOO},
+    "DELETE": {MODIFY: FILES_TOO | BY_CAPABILITY},
 }
 
 
@@ -78,9 +79,9 @@ def test_a_capability_for_a_sibling_counts_for_nothing(method: str, action: str,
 
 @pytest.mark.parametrize("action", [READ, CREATE, MODIFY])
 @pytest.mark.parametrize("method", [method for method in ANYWHERE if method != "OPTIONS"])
-def test_above_its_path_a_capability_lets_the_way_be_found_and_made_and_no_file_be_told(method: str, action: str) -> None:
+def test_above_its_path_a_capability_lets_the_way_be_found_or_made_and_no_file_be_told(method: str, action: str) -> None:
     who = caller(f"storage.{action}:/data/a/b/c")
-    if method in ("HEAD", "PROPFIND", "MKCOL"):
+    if method in ("HEAD", "PROPFIND") or (method == "MKCOL" and action != READ):
         assert permit(who, method, "/data/a").rights == 0
     else:
         assert refusal(who, method, "/data/a") == "insufficient_scope"
@@ -102,9 +103,9 @@ def test_paths_of_scopes_are_relative_to_the_issuers_base() -> None:
 @pytest.mark.parametrize(
     ("scopes", "rights"),
     [
-        (("storage.modify:/data",), (FILES_TOO, MAY_REPLACE | FILES_TOO)),
+        (("storage.modify:/data",), (FILES_TOO, MAY_REPLACE | FILES_TOO | BY_CAPABILITY)),
         (("storage.create:/data",), (FILES_TOO, FILES_TOO)),
-        (("storage.modify:/data/a", "storage.modify:/data/b"), (FILES_TOO, MAY_REPLACE | FILES_TOO)),
+        (("storage.modify:/data/a", "storage.modify:/data/b"), (FILES_TOO, MAY_REPLACE | FILES_TOO | BY_CAPABILITY)),
         (("storage.modify:/data/a",), None),
         (("storage.modify:/data/b",), None),
         (("storage.read:/data",), None),
@@ -121,7 +122,7 @@ def test_a_move_needs_both_ends(scopes: tuple[str, ...], rights: tuple[int, int]
 @pytest.mark.parametrize(
     ("scopes", "target_rights"),
     [
-        (("storage.read:/data/a", "storage.modify:/data/b"), MAY_REPLACE | FILES_TOO),
+        (("storage.read:/data/a", "storage.modify:/data/b"), MAY_REPLACE | FILES_TOO | BY_CAPABILITY),
         (("storage.read:/data/a", "storage.create:/data/b"), FILES_TOO),
         (("storage.read:/data",), None),
         (("storage.modify:/data",), None),
@@ -184,3 +185,38 @@ def test_without_a_token_a_public_area_is_read_only(method: str, code: str | Non
     else:
         assert permit(anonymous, method, "/data/f").account == "visitor"
     assert refusal(anonymous, method, "/vo/f") == "token_missing"
+
+
+# --- what no symbolic link may lead out of
+
+
+@pytest.mark.parametrize(
+    ("scopes", "method", "within"),
+    [
+        (("storage.read:/",), "GET", b""),
+        (("storage.read:/data",), "GET", b""),
+        (("storage.read:/data/a",), "GET", b"a"),
+        (("storage.read:/data/a/b/c",), "GET", b"a/b/c"),
+        (("storage.read:/data/a", "storage.read:/data/a/b"), "GET", b"a"),
+        (("storage.read:/", "storage.modify:/data/a"), "PUT", b"a"),
+        (("storage.create:/data/a", "storage.modify:/data/a/b"), "PUT", b"a/b"),
+        (("storage.create:/data/a",), "PUT", b"a"),
+        (("storage.read:/data/a", "storage.modify:/data/a/b"), "HEAD", b"a"),
+        (("storage.modify:/data/a/b", "storage.read:/"), "DELETE", b"a/b"),
+        (("storage.modify:/data/a/b", "storage.create:/"), "MKCOL", b"a/b"),
+        (("storage.modify:/data/a/b",), "LOCK", b"a/b"),
+    ],
+)
+def test_what_a_scope_names_bounds_where_links_may_lead(scopes: tuple[str, ...], method: str, within: bytes) -> None:
+    assert permit(caller(*scopes), method, "/data/a/b/c/d").within == within
+
+
+def test_both_ends_have_a_bound_of_their_own() -> None:
+    allowed = permit(caller("storage.read:/data/a", "storage.create:/data/b/c"), "COPY", "/data/a/x", "/data/b/c/x")
+    assert (allowed.within, allowed.target_within) == (b"a", b"b/c")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_without_capabilities_links_are_the_file_systems_business(method: str) -> None:
+    allowed = permit(caller(profile="identity"), method, "/data/a", "/data/b" if method in ("MOVE", "COPY") else None)
+    assert (allowed.within, allowed.target_within) == (b"", b"")

@@ -55,6 +55,10 @@ REFUSED = {
     "status 99": _says(({"status": 99}, b"x")),
     "status 101": _says(({"status": 101}, b"x")),
     "status 600": _says(({"status": 600}, b"x")),
+    "a redirect": _says(({"status": 307, "fields": [(b"content-type", b"text/plain")]}, b"x")),
+    "a place to go to": _says(({"status": 201, "fields": [(b"location", b"https://elsewhere.example.org/")]}, b"x")),
+    "a challenge": _says(({"status": 401}, b"x")),
+    "a problem of another's": _says(({"status": 0, "problem": "token_expired"}, b"")),
     "33 fields": _says(({"fields": [(b"etag", b"a")] * 33}, b"x")),
     "more bytes than announced": _says(({"length": 1}, b"xx")),
     "fewer bytes than announced": _says(({"length": 3}, b"xx")),
@@ -181,6 +185,27 @@ def test_a_streamed_body_that_is_not_as_told_is_visibly_cut(tmp_path: Path, lie:
     with stage(tmp_path / "log", {"mallory": LYING[lie]}, body_timeout_s=0.3) as gateway:
         head, _, body = gateway.ask("mallory").partition(b"\r\n\r\n")
         assert len(body) < 100 and not body.endswith(b"0\r\n\r\n")
+
+
+def test_an_upload_that_was_taken_is_not_given_to_another_worker_without_its_body(tmp_path: Path) -> None:
+    """The next one would store an empty file."""
+    begun: list[str] = []
+
+    def takes_it_and_goes(worker: Worker, request: Request, packet: Packet[ToWorker]) -> None:
+        begun.append(request.method)
+        worker.say(Continue(request.id))
+        with socket.socket(fileno=packet.descriptors[0]) as stream:
+            while stream.recv(1 << 20):
+                pass
+        worker.next()
+        worker.end.shutdown(socket.SHUT_RD)
+        worker.say(Answer(request.id, 200, [], streamed=True))
+
+    with stage(tmp_path / "log", {"mallory": takes_it_and_goes}) as gateway:
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (100_000, bytes(100_000))
+        answer = gateway.ask("mallory", "PUT", "Transfer-Encoding: chunked\r\n", body)
+        assert answer.startswith(b"HTTP/1.1 502 ")
+        assert begun == ["PUT"]
 
 
 def test_head_never_gets_a_body(tmp_path: Path) -> None:

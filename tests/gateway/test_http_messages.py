@@ -69,6 +69,7 @@ REFUSED = {
     "two Hosts": (400, request("GET /home/f HTTP/1.1", "Host: y")),
     "no Host": (400, b"GET /home/f HTTP/1.1\r\nAuthorization: Bearer alice\r\n\r\n"),
     "two Destinations": (400, request("MOVE /home/f HTTP/1.1", "Destination: /home/g", "Destination: /home/h")),
+    "a Destination that is neither escaped nor UTF-8": (400, request("MOVE /home/f HTTP/1.1", "Destination: /home/\xe4")),
     "a coding that is not ours": (501, request("PUT /home/f HTTP/1.1", "Transfer-Encoding: gzip, chunked") + b"0\r\n\r\n"),
     "a compressed body": (415, request("PUT /home/f HTTP/1.1", "Content-Encoding: gzip", "Content-Length: 3") + b"abc"),
     "an expectation that is not ours": (417, request("PUT /home/f HTTP/1.1", "Expect: fly", "Content-Length: 3")),
@@ -119,6 +120,8 @@ def test_a_refusal_says_nothing_of_what_was_sent(gateway: Stage) -> None:
         request("GET /home/f HTTP/1.1", "Bad Name: x", token=secret),
         request(f"GET /home/f HTTP/1.1\r\n{secret}"),
         request("GET /home/f HTTP/1.1", token=secret + "\xe4"),
+        f"GET /home/f HTTP/1.1\r\nHost: x\r\nAuthorization: {secret}\r\n\r\n".encode(),
+        f"PUT /home/f HTTP/1.1\r\nHost: x\r\nExpect: {secret}\r\n\r\n".encode(),
     ):
         assert secret.encode() not in gateway.raw(data, timeout_s=3)
     said = gateway.log.read_text()

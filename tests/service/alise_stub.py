@@ -1,4 +1,4 @@
-"""An ALISE as its clients see it, over HTTPS: API v2 with its change feed, or v1 as upstream has it; and one that misbehaves.
+"""An ALISE as its clients see it, over HTTPS: API v2 with its change feed, or v1; and one that misbehaves.
 
 What is to go wrong is set by path: `stub.instead["resolve"] = never`. Keys: resolve, changes, v1.
 """
@@ -133,7 +133,7 @@ class AliseStub:
         if kind in self.instead:
             return await self.instead[kind](request)
         if self.speaks == "v1":
-            return self._v1(request, path) if kind == "v1" else _as_upstream_says_no(request)
+            return self._v1(request, path) if kind == "v1" else _knows_no_v2(request)
         if request.headers.get("Authorization") != f"Bearer {self.key}":
             return problem(401, "invalid_key")
         if kind == "resolve":
@@ -174,7 +174,7 @@ class AliseStub:
         return web.json_response({"changes": told, "next": told[-1]["seq"] if told else since, "reset": False})
 
     def _v1(self, request: web.BaseRequest, path: str) -> web.Response:
-        """As upstream's ALISE: the path is decoded twice, a slash in a subject is another path, and errors are 200."""
+        """As ALISE 1.1: the path is decoded twice, and a slash in a subject makes another path."""
         rest = unquote(path).removeprefix(f"/api/v1/target/{SITE}/mapping/issuer/").split("/")
         if len(rest) != 3 or rest[1] != "user":
             return web.json_response({"detail": "Not Found"}, status=404)
@@ -195,8 +195,8 @@ def problem(status: int, code: str, **more: str) -> web.Response:
     return web.Response(status=status, text=json.dumps(body), content_type="application/problem+json")
 
 
-def _as_upstream_says_no(request: web.BaseRequest) -> web.Response:
-    """A bearer that is no login of its own is a broken login to it, whatever the path."""
+def _knows_no_v2(request: web.BaseRequest) -> web.Response:
+    """A bearer may be taken for a login, whatever the path."""
     if "Authorization" in request.headers:
         return web.Response(status=400, text="Not enough segments")
     return web.json_response({"detail": "Not Found"}, status=404)
@@ -231,7 +231,7 @@ async def error_500(request: web.BaseRequest) -> web.StreamResponse:
 
 
 async def error_200(request: web.BaseRequest) -> web.StreamResponse:
-    """Upstream's way to tell of an exception."""
+    """An error that looks like success."""
     return web.json_response({"error": "too many values to unpack (expected 2)"})
 
 

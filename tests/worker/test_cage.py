@@ -5,6 +5,7 @@ import errno
 import os
 import resource
 import socket
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.spawner.process import Authority, Gateway, Spawner
 from tests.worker.caged import FILES, MEMORY, become, errno_of, forked, in_cage
 
 READ = os.O_RDONLY | os.O_CLOEXEC
+_FAST_OPEN = 0x20000000
 
 
 @pytest.fixture
@@ -107,28 +109,68 @@ def test_no_program_is_executed_and_no_pipe_or_socket_is_made(area: Path, alice:
     program.chmod(0o755)
 
     def work(root: int) -> list[int]:
-        listener = socket.socket(socket.AF_UNIX)
         os.fchdir(os.open(".", READ, dir_fd=root))
         return [
             errno_of(lambda: os.execv("program", ["program"])),
             errno_of(lambda: os.execv("/bin/true", ["true"])),
             errno_of(lambda: os.mkfifo("fifo", dir_fd=root)),
-            errno_of(lambda: listener.bind("socket")),
+            errno_of(lambda: os.mknod("socket", stat.S_IFSOCK, dir_fd=root)),
         ]
 
     assert in_cage(alice, area, work) == [errno.EACCES] * 4
 
 
-def test_no_port_is_opened_and_nobody_else_gets_a_signal(area: Path, alice: Account) -> None:
-    if landlock.abi() < 6:  # older kernels do not know these rights: nothing to hold against them
+def test_nobody_else_gets_a_signal(area: Path, alice: Account) -> None:
+    if landlock.abi() < 6:  # older kernels do not know this right: nothing to hold against them
         return
     stranger = os.getpid()
+    assert in_cage(alice, area, lambda root: errno_of(lambda: os.kill(stranger, 0))) in (errno.EACCES, errno.EPERM)
+
+
+# --- sockets
+
+
+def test_no_socket_is_made(area: Path, alice: Account) -> None:
+    """By none of the ways past Landlock either: UDP, a path, Multipath TCP, TCP Fast Open, a listener without an address."""
+    kinds = [
+        (socket.AF_INET, socket.SOCK_STREAM, 0),
+        (socket.AF_INET6, socket.SOCK_STREAM, 0),
+        (socket.AF_INET, socket.SOCK_STREAM, 262),
+        (socket.AF_INET, socket.SOCK_DGRAM, 0),
+        (socket.AF_UNIX, socket.SOCK_STREAM, 0),
+        (socket.AF_UNIX, socket.SOCK_DGRAM, 0),
+        (socket.AF_NETLINK, socket.SOCK_RAW, 0),
+    ]
+    refused = in_cage(alice, area, lambda root: [errno_of(lambda kind=kind: socket.socket(*kind)) for kind in kinds])
+    assert refused == [errno.EACCES] * len(kinds)
+
+
+def test_a_socket_that_it_is_given_goes_nowhere_else(area: Path, alice: Account) -> None:
+    """A connected one could be disconnected first."""
+    given = [socket.socket(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket(socket.AF_UNIX)]
 
     def work(root: int) -> list[int]:
-        server = socket.socket()
-        return [errno_of(lambda: server.bind(("127.0.0.1", 0))), errno_of(lambda: os.kill(stranger, 0))]
+        where = [("127.0.0.1", 9), ("127.0.0.1", 9), "/run/nowhere"]
+        connected = [errno_of(lambda one=one, to=to: one.connect(to)) for one, to in zip(given, where, strict=True)]
+        opened = [errno_of(lambda: given[0].sendto(b"x", _FAST_OPEN, where[0])), errno_of(lambda: given[0].sendmsg([b"x"], (), _FAST_OPEN))]
+        return [*connected, *opened, errno_of(lambda: given[0].bind(("127.0.0.1", 0)))]
 
-    assert set(in_cage(alice, area, work)) <= {errno.EACCES, errno.EPERM}
+    assert in_cage(alice, area, work) == [errno.EACCES] * 6
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC])
+def test_no_pair_is_made_whose_ends_could_send_to_a_path(area: Path, alice: Account, kind: int) -> None:
+    """systemd's notification socket, for example."""
+    assert in_cage(alice, area, lambda root: errno_of(lambda: socket.socketpair(socket.AF_UNIX, kind))) == errno.EACCES
+
+
+def test_a_pair_of_sockets_is_made_as_ever(area: Path, alice: Account) -> None:
+    def work(root: int) -> bytes:
+        one, other = socket.socketpair()
+        one.send(b"x")
+        return other.recv(10)
+
+    assert in_cage(alice, area, work) == b"x"
 
 
 def test_the_way_back_to_root_is_closed(area: Path, alice: Account) -> None:

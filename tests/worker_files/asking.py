@@ -1,6 +1,6 @@
 """Asks a worker's table of methods, as a channel would, and takes the body along."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from teapot.channel.worker_messages import Request
@@ -33,7 +33,21 @@ class Asker:
 
     def __call__(self, method: str, path: bytes, body: bytes = b"", *, to: bytes | None = None, **fields: bytes) -> Said:
         """A path that ends in a slash is asked for as a collection. `if_match=` is If-Match."""
-        request = Request(
+        try:
+            reply = dispatch.carry_out(self._office, self._request(method, path, body, to, fields), body)
+            content = reply.body.whole(_AT_MOST) if reply.body else b""
+        except Refusal as refusal:
+            return Said(refusal.problem, _text(getattr(refusal, "fields", [])), b"")
+        return Said(reply.status, _text(reply.fields), content or b"")
+
+    def pieces(self, method: str, path: bytes, **fields: bytes) -> Iterator[bytes]:
+        """Of an answer that is made as it is sent."""
+        reply = dispatch.carry_out(self._office, self._request(method, path, b"", None, fields), b"")
+        assert reply.body
+        return (part for part in reply.body.parts if isinstance(part, bytes))
+
+    def _request(self, method: str, path: bytes, body: bytes, to: bytes | None, fields: Mapping[str, bytes]) -> Request:
+        return Request(
             1,
             "r",
             method,
@@ -49,12 +63,6 @@ class Asker:
             target_rights=self._rights,
             principal="p",
         )
-        try:
-            reply = dispatch.carry_out(self._office, request, body)
-            content = reply.body.whole(_AT_MOST) if reply.body else b""
-        except Refusal as refusal:
-            return Said(refusal.problem, _text(getattr(refusal, "fields", [])), b"")
-        return Said(reply.status, _text(reply.fields), content or b"")
 
     def etag(self, path: bytes) -> bytes:
         return self("HEAD", path).etag

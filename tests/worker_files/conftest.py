@@ -1,4 +1,7 @@
-"""A storage area of ALICE on each file system at hand, and the shortest way to put a file there."""
+"""A storage area of ALICE on each file system of the matrix, and the shortest way to put a file there.
+
+With TEAPOT_TEST_STORAGE the matrix is that folder alone: an NFS mount, or whatever a site wants to try.
+"""
 
 import os
 import shutil
@@ -14,14 +17,22 @@ from teapot.worker.area import Area
 from teapot.worker.journal import Journal
 from teapot.worker.upload import Stored, Terms, Upload
 from tests.worker_files.accounts import ALICE
+from tests.worker_files.file_systems import FileSystems
 
 NOWHERE = Journal(None)
+GIVEN = os.environ.get("TEAPOT_TEST_STORAGE", "")
 
 
-@pytest.fixture(params=["/tmp", "/dev/shm"], ids=["disk", "tmpfs"])
-def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
+@pytest.fixture(scope="session")
+def file_systems() -> Iterator[FileSystems]:
+    with FileSystems(512) as mounted:
+        yield mounted
+
+
+@pytest.fixture(params=["given"] if GIVEN else ["ext4", "xfs", "tmpfs"])
+def folder(request: pytest.FixtureRequest, file_systems: FileSystems) -> Iterator[Path]:
     """A directory that everybody may enter, and ALICE's in it."""
-    made = Path(tempfile.mkdtemp(prefix="teapot-files-", dir=request.param))
+    made = Path(tempfile.mkdtemp(prefix="teapot-files-", dir=GIVEN or file_systems.at(request.param)))
     made.chmod(0o755)
     (made / "alice").mkdir(mode=0o750)
     os.chown(made / "alice", ALICE, ALICE)
@@ -41,7 +52,8 @@ def area_of(root: Path) -> Iterator[Callable[..., Area]]:
 
     def make(**settings: Any) -> Area:
         opened.append(os.open(settings.pop("at", root), os.O_PATH | os.O_DIRECTORY))
-        return Area(StorageArea(name="area", path="/area", root=str(root), **settings), opened[-1])
+        group = settings.pop("of_group", -1)
+        return Area(StorageArea(name="area", path="/area", root=str(root), **settings), opened[-1], group)
 
     yield make
     for descriptor in opened:

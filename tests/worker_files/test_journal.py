@@ -12,7 +12,7 @@ import pytest
 from teapot.worker.area import Area
 from teapot.worker.journal import Journal, hidden_name, is_hidden
 from teapot.worker.refusal import Refusal
-from tests.worker_files.accounts import as_account, start_as_account
+from tests.worker_files.accounts import ALICE, as_account, start_as_account
 from tests.worker_files.conftest import tree
 from tests.worker_files.test_namespace import fill
 from tests.worker_files.test_upload import spool_of
@@ -55,7 +55,9 @@ def test_what_was_noted_but_never_made_is_forgotten(journal: Callable[[], Journa
 
 
 def test_a_note_that_was_never_written_removes_nothing(journal: Callable[[], Journal], folder: Path) -> None:
-    (folder / "spool" / hidden_name().decode()).touch()
+    note = folder / "spool" / hidden_name().decode()
+    note.touch()
+    os.chown(note, ALICE, ALICE)
     (folder / "spool" / "something else").touch()
     assert as_account(lambda: journal().recover()) == 0
     assert [one.name for one in (folder / "spool").iterdir()] == ["something else"]

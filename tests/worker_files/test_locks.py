@@ -54,7 +54,10 @@ class Caller:
     def status(self, method: str, path: bytes, body: bytes = b"", **more: Any) -> int | str:
         """Or the code of the refusal."""
         try:
-            return self(method, path, body, **more).status
+            reply = self(method, path, body, **more)
+            if reply.body:
+                reply.body.close()
+            return reply.status
         except Refusal as refusal:
             return refusal.problem
 

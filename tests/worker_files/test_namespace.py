@@ -93,6 +93,23 @@ def test_without_recursion_only_an_empty_collection_goes(area_of: Callable[..., 
     assert tree(root) == {"full": None, "full/file": b"full/file"}
 
 
+@pytest.mark.parametrize("by_capability", [True, False])
+def test_with_a_capability_a_full_collection_goes_where_the_area_wants_one(
+    area_of: Callable[..., Area], root: Path, by_capability: bool
+) -> None:
+    area, under = area_of(recursive_delete="token-with-modify"), terms()._replace(by_capability=by_capability)
+    fill(root, "full/file", "other/file", "new")
+    for act in (
+        lambda: namespace.delete(area, b"full", under),
+        lambda: namespace.move(End(area, b"new"), End(area, b"other"), overwrite=True, terms=under),
+    ):
+        if by_capability:
+            as_account(act)
+        else:
+            assert problem_of(lambda act=act: as_account(act)) == "collection_not_empty"
+    assert (root / "full").exists() != by_capability and (root / "other").is_file() == by_capability
+
+
 def test_nothing_and_the_root_cannot_be_deleted(area: Area, root: Path) -> None:
     assert problem_of(lambda: namespace.delete(area, b"missing", terms())) == "not_found"
     assert problem_of(lambda: namespace.delete(area, b"missing/too", terms())) == "not_found"

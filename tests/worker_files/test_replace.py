@@ -9,8 +9,9 @@ import pytest
 
 from teapot.worker import checksum
 from teapot.worker.area import Area
+from teapot.worker.upload import Upload
 from tests.worker_files.accounts import ALICE, BOB, PROJECT, STRANGERS, as_account, without_tmpfile
-from tests.worker_files.conftest import put, tree
+from tests.worker_files.conftest import NOWHERE, put, terms, tree
 from tests.worker_files.test_area import problem_of
 from tests.worker_files.test_upload import access
 
@@ -26,6 +27,22 @@ def owned(path: Path, content: str = "old", mode: int = 0o640, uid: int = ALICE,
     os.chown(path, uid, gid)
     path.chmod(mode)
     return path
+
+
+def test_what_will_replace_a_private_file_is_read_by_nobody_else_while_it_comes(area: Area, root: Path) -> None:
+    owned(root / "secret", mode=0o600)
+
+    def modes() -> dict[str, int]:
+        without_tmpfile()
+        upload = Upload(area, b"secret", terms(), NOWHERE, 100)
+        upload.write(memoryview(b"half of a secret"))
+        try:
+            return {path.name: path.stat().st_mode & 0o777 for path in root.iterdir()}
+        finally:
+            upload.abort()
+
+    found = as_account(modes)
+    assert len(found) == 2 and set(found.values()) == {0o600}
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o664, 0o755, 0o666])

@@ -67,7 +67,9 @@ def oidc_provider(
 
 def _description(provider: Provider, alise_url: str, accounts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    jwk = jwt.algorithms.RSAAlgorithm.to_jwk(key, as_dict=True) | {"use": "sig", "alg": "RS256", "kid": provider.name}
+    jwk = jwt.algorithms.RSAAlgorithm.to_jwk(key, as_dict=True)
+    del jwk["key_ops"]  # a public key with "sign" is none that verifies
+    jwk |= {"use": "sig", "alg": "RS256", "kid": provider.name}
     return {
         "issuer": provider.issuer,
         "client_id": provider.client_id,
