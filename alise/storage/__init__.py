@@ -1,0 +1,1 @@
+"""What ALISE keeps: links, keys, audit, browser sessions."""

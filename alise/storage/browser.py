@@ -1,0 +1,195 @@
+"""Browser sessions and logins under way, in the database, so that every process of the service knows them.
+
+What a browser holds is never stored: of the cookie and of a login's state there is only a hash here. A login under way belongs to one
+browser, one provider and one purpose, and is taken once.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import Column, Float, Index, LargeBinary, MetaData, Row, String, Table, Text, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+IDLE_S = 15 * 60
+LONGEST_S = 8 * 3600
+FLOW_S = 600
+_TOUCH_S = 30
+_MOST_FLOWS = 8  # of one browser: opening more pages ends the oldest
+
+metadata = MetaData()
+browser_session = Table(
+    "browser_session",
+    metadata,
+    Column("id_hash", LargeBinary(32), primary_key=True),
+    Column("site", String(64), nullable=False),
+    Column("issuer", String(255), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("ends_at", Float, nullable=False),
+    Column("content", Text, nullable=False),
+    Index("browser_session_person", "site", "issuer", "subject"),
+    Index("browser_session_end", "ends_at"),
+)
+login_flow = Table(
+    "login_flow",
+    metadata,
+    Column("state_hash", LargeBinary(32), primary_key=True),
+    Column("browser_hash", LargeBinary(32), nullable=False),
+    Column("provider", String(64), nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("content", Text, nullable=False),
+    Index("login_flow_browser", "browser_hash"),
+    Index("login_flow_expiry", "expires_at"),
+)
+
+Purpose = Literal["login", "link", "reauth"]
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Somebody who logged in somewhere, as kept for a session's time."""
+
+    provider: str
+    issuer: str
+    subject: str
+    authenticated_at: float
+    display_name: str = ""
+    email: str = ""
+    acr: str = ""
+    amr: tuple[str, ...] = ()
+    assurance: tuple[str, ...] = ()
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Said once, on the next page."""
+
+    kind: str
+    name: str = ""
+
+
+class SessionContent(msgspec.Struct, frozen=True):
+    person: Identity
+    username: str
+    browser: str  # what it calls itself, shortened: for the list of sessions
+    id_token: str = ""  # hint for logging out at the provider
+    proof: Identity | None = None  # of the identity that is about to be linked
+    notice: Notice | None = None
+
+
+class Session(msgspec.Struct, frozen=True):
+    id_hash: bytes
+    site: str
+    created_at: float
+    seen_at: float
+    ends_at: float
+    content: SessionContent
+
+
+class Flow(msgspec.Struct, frozen=True):
+    """A login under way. `target`: the provider that a new login of the site account is for."""
+
+    purpose: Purpose
+    site: str
+    nonce: str
+    verifier: str
+    fresh: bool
+    target: str = ""
+    link_id: str = ""
+
+
+def hash_of(secret: str) -> bytes:
+    """Of 256 random bits: no slow hash is needed."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+class BrowserStore:
+    def __init__(self, engine: AsyncEngine, clock: Callable[[], float] = time.time) -> None:
+        self._engine, self._clock = engine, clock
+
+    async def begin_session(self, browser_id: str, site: str, content: SessionContent, replaces: bytes | None = None) -> None:
+        """`replaces`: the session that this browser had; it ends in the same transaction."""
+        now = self._clock()
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(browser_session).where(browser_session.c.ends_at <= now))
+            if replaces:
+                await _end(connection, replaces)
+            person = content.person
+            values = {"id_hash": hash_of(browser_id), "site": site, "issuer": person.issuer, "subject": person.subject}
+            times = {"created_at": now, "seen_at": now, "ends_at": now + LONGEST_S}
+            await connection.execute(insert(browser_session).values(**values, **times, content=_text(content)))
+
+    async def session(self, browser_id: str) -> Session | None:
+        now, key = self._clock(), hash_of(browser_id)
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(select(browser_session).where(browser_session.c.id_hash == key))).one_or_none()
+        if row is None or now >= row.ends_at or now - row.seen_at > IDLE_S:
+            return None
+        if now - row.seen_at > _TOUCH_S:
+            await self._change(key, seen_at=now)
+        return _session(row)
+
+    async def keep(self, session: Session, content: SessionContent) -> None:
+        await self._change(session.id_hash, content=_text(content))
+
+    async def end_session(self, id_hash: bytes) -> None:
+        async with self._engine.begin() as connection:
+            await _end(connection, id_hash)
+
+    async def sessions_of(self, session: Session) -> Sequence[Session]:
+        """Of the same person at the same site, the latest first."""
+        now = self._clock()
+        alive = (browser_session.c.ends_at > now) & (browser_session.c.seen_at >= now - IDLE_S)
+        wanted = select(browser_session).where(_same_person(session), alive).order_by(browser_session.c.seen_at.desc())
+        async with self._engine.connect() as connection:
+            return [_session(row) for row in await connection.execute(wanted)]
+
+    async def forget_proofs(self, session: Session) -> None:
+        """The person's links have changed: what was proven for another one counts no more."""
+        for each in await self.sessions_of(session):
+            await self.keep(each, msgspec.structs.replace(each.content, proof=None))
+            async with self._engine.begin() as connection:
+                await connection.execute(delete(login_flow).where(login_flow.c.browser_hash == each.id_hash))
+
+    async def add_flow(self, state: str, browser_id: str, provider: str, flow: Flow) -> None:
+        now, browser = self._clock(), hash_of(browser_id)
+        oldest = select(login_flow.c.state_hash).where(login_flow.c.browser_hash == browser).order_by(login_flow.c.expires_at.desc())
+        surplus = oldest.offset(_MOST_FLOWS - 1).limit(1000)
+        values = {"state_hash": hash_of(state), "browser_hash": browser, "provider": provider, "expires_at": now + FLOW_S}
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(login_flow).where(login_flow.c.expires_at <= now))
+            await connection.execute(delete(login_flow).where(login_flow.c.state_hash.in_(surplus.scalar_subquery())))
+            await connection.execute(insert(login_flow).values(**values, content=_text(flow)))
+
+    async def take_flow(self, state: str, browser_id: str, provider: str) -> Flow | None:
+        """Once, by the browser that began it, at the provider that it was begun with."""
+        mine = (login_flow.c.browser_hash == hash_of(browser_id)) & (login_flow.c.provider == provider)
+        wanted = (login_flow.c.state_hash == hash_of(state)) & mine & (login_flow.c.expires_at > self._clock())
+        async with self._engine.begin() as connection:
+            row = (await connection.execute(delete(login_flow).where(wanted).returning(login_flow.c.content))).one_or_none()
+        return msgspec.json.decode(row.content, type=Flow) if row else None
+
+    async def _change(self, id_hash: bytes, **values: Any) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(update(browser_session).where(browser_session.c.id_hash == id_hash).values(**values))
+
+
+async def _end(connection: AsyncConnection, id_hash: bytes) -> None:
+    await connection.execute(delete(browser_session).where(browser_session.c.id_hash == id_hash))
+    await connection.execute(delete(login_flow).where(login_flow.c.browser_hash == id_hash))
+
+
+def _same_person(session: Session) -> Any:
+    person, table = session.content.person, browser_session.c
+    return (table.site == session.site) & (table.issuer == person.issuer) & (table.subject == person.subject)
+
+
+def _session(row: Row[Any]) -> Session:
+    content = msgspec.json.decode(row.content, type=SessionContent)
+    return Session(row.id_hash, row.site, row.created_at, row.seen_at, row.ends_at, content)
+
+
+def _text(value: msgspec.Struct) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,38 @@
+"""Who is asking: the session behind the cookie, of this site, and how fresh its login is."""
+
+import time
+
+from aiohttp import web
+
+from alise.storage.browser import Identity, Session
+from alise.web.browser_cookie import BROWSER
+from alise.web.link_book import Account
+from alise.web.pages import SESSION
+from alise.web.request_guard import Refusal
+from alise.web.service import RECENT_S, SERVICE, Service
+
+
+async def session_of(request: web.Request) -> Session | None:
+    """Of the site in the path; a session of another site is none here."""
+    service = request.app[SERVICE]
+    service.site(request.match_info["site"])
+    session = await service.sessions.session(request[BROWSER])
+    if session is None or session.site != request.match_info["site"]:
+        return None
+    request[SESSION] = session
+    return session
+
+
+async def require_session(request: web.Request) -> Session:
+    session = await session_of(request)
+    if session is None:
+        raise Refusal(401, "signed_out", site=request.match_info["site"])
+    return session
+
+
+async def account_of(service: Service, session: Session) -> Account:
+    return await service.links.account_for(session.site, session.content.person, session.content.username)
+
+
+def is_recent(person: Identity, within_s: float = RECENT_S) -> bool:
+    return time.time() - person.authenticated_at <= within_s

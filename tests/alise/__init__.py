@@ -1,0 +1,1 @@
+"""Tests of ALISE: logins, pages, attacks."""

@@ -1,0 +1,42 @@
+"""A site, a federation and ALISE between them."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from alise.login.provider import Provider
+from teapot.demo.certificates import ServerFiles
+from tests.alise.providers.made_provider import MadeProvider, made_provider
+from tests.alise.providers.oidc_provider import free_port
+from tests.alise.running import Alise, Browser, alise
+
+
+class Stage(NamedTuple):
+    alise: Alise
+    site: MadeProvider
+    ext: MadeProvider
+    other: MadeProvider  # a second external provider
+    new_browser: Callable[[], Browser]
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, server_files: ServerFiles, ca: Path) -> AsyncIterator[Stage]:
+    """Providers whose logins the test makes itself: for what no honest browser does."""
+    async with AsyncExitStack() as stack:
+        site, ext, other = [await stack.enter_async_context(made_provider()) for _ in range(3)]
+        described = [
+            Provider("site", site.issuer, "alise", "secret", internal=True, title="Example HPC", username_claim="preferred_username"),
+            Provider("ext", ext.issuer, "alise", "secret", title="Federation"),
+            Provider("other", other.issuer, "alise", "secret", title="Other"),
+        ]
+        running = await stack.enter_async_context(alise(tmp_path, free_port(), described, server_files, ca))
+
+        def new_browser() -> Browser:
+            browser = Browser(running)
+            stack.push_async_callback(browser.http.close)
+            return browser
+
+        yield Stage(running, site, ext, other, new_browser)
