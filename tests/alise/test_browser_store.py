@@ -1,0 +1,85 @@
+"""Sessions and logins under way, as several processes on one database see them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from alise.storage import browser
+from alise.storage.browser import FLOW_S, IDLE_S, LONGEST_S, BrowserStore, Flow, Identity, SessionContent
+
+ME, YOU = "m" * 43, "y" * 43
+FLOW = Flow("link", "site", "nonce-1", "verifier-1", True)
+CONTENT = SessionContent(Identity("site", "https://site.example", "s", 0.0), "alice", "a browser")
+
+
+class Clock:
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+async def stores(tmp_path: Path) -> AsyncIterator[tuple[BrowserStore, BrowserStore, Clock]]:
+    """Two, as of two processes."""
+    engines = [create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/browser.db") for _ in range(2)]
+    async with engines[0].begin() as connection:
+        await connection.run_sync(browser.metadata.create_all)
+    clock = Clock()
+    yield BrowserStore(engines[0], clock), BrowserStore(engines[1], clock), clock
+    for engine in engines:
+        await engine.dispose()
+
+
+async def test_of_many_who_bring_one_state_one_gets_the_login(stores: tuple[BrowserStore, BrowserStore, Clock]) -> None:
+    one, two, _ = stores
+    await one.add_flow("state", ME, "ext", FLOW)
+    taken = await asyncio.gather(*(store.take_flow("state", ME, "ext") for store in (one, two) * 5))
+    assert [flow for flow in taken if flow] == [FLOW]
+
+
+async def test_another_browser_provider_or_time_gets_nothing_and_spoils_nothing(stores: tuple[BrowserStore, BrowserStore, Clock]) -> None:
+    one, two, clock = stores
+    await one.add_flow("state", ME, "ext", FLOW)
+    assert await two.take_flow("state", YOU, "ext") is None
+    assert await two.take_flow("state", ME, "other") is None
+    clock.now += FLOW_S
+    assert await two.take_flow("state", ME, "ext") is None
+    clock.now -= 1
+    assert await two.take_flow("state", ME, "ext") == FLOW
+
+
+async def test_a_browser_has_eight_logins_under_way_at_most_the_latest(stores: tuple[BrowserStore, BrowserStore, Clock]) -> None:
+    one, _, clock = stores
+    for number in range(20):
+        clock.now += 1
+        await one.add_flow(f"state{number}", ME, "ext", FLOW)
+    taken = [number for number in range(20) if await one.take_flow(f"state{number}", ME, "ext")]
+    assert taken == list(range(12, 20))
+
+
+async def test_a_session_ends_when_it_is_not_used_and_after_hours_in_any_case(stores: tuple[BrowserStore, BrowserStore, Clock]) -> None:
+    one, two, clock = stores
+    await one.begin_session(ME, "site", CONTENT)
+    begun = clock.now
+    while clock.now < begun + LONGEST_S - IDLE_S:
+        clock.now += IDLE_S - 1
+        assert await two.session(ME)
+    clock.now = begun + LONGEST_S
+    assert await two.session(ME) is None
+    await one.begin_session(YOU, "site", CONTENT)
+    clock.now += IDLE_S + 1
+    assert await two.session(YOU) is None
+
+
+async def test_the_database_holds_neither_cookie_nor_state(stores: tuple[BrowserStore, BrowserStore, Clock]) -> None:
+    one, _, _ = stores
+    await one.begin_session(ME, "site", CONTENT)
+    await one.add_flow("the-state", ME, "ext", FLOW)
+    async with one._engine.connect() as connection:
+        rows = [row for table in browser.metadata.tables for row in await connection.execute(text(f"SELECT * FROM {table}"))]
+    assert ME not in str(rows) and "the-state" not in str(rows) and len(rows) == 2
