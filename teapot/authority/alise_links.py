@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 from teapot.accounts import is_account_name
 from teapot.authority.alise_answers import AliseUnavailable, KeyRefused, Linked, NotLinked, Outcome, Subject, Suspended, Unintelligible
 from teapot.authority.breaker import Breaker
+from teapot.authority.ending import end
 from teapot.authority.refusal import Refusal
 from teapot.configuration import MappingAlise
 
@@ -117,10 +118,7 @@ class AliseLinks:
         return self.forget({*self._known, *self._asking}) or {}
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await end(self._tasks)
 
     # --- what is remembered
 

@@ -18,6 +18,7 @@ from teapot.authority.account_watch import AccountWatch, Orders
 from teapot.authority.admission import Admitted
 from teapot.authority.assembly import Parts, assemble
 from teapot.authority.counts import Counts
+from teapot.authority.ending import end
 from teapot.authority.gateway_desk import GatewayDesk
 from teapot.authority.link import Link
 from teapot.authority.map_identity import MappingChange
@@ -180,9 +181,7 @@ class Authority:
             self._leave.set_result(seconds)
 
     async def _close(self, background: list[asyncio.Task[None]]) -> None:
-        for task in background:
-            task.cancel()
-        await asyncio.wait(background)
+        await end(background)
         for desk in list(self._desks.values()):
             desk.close()
         for link in (self._spawner, self._master, self._observer):
