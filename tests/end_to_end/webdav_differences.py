@@ -267,6 +267,6 @@ TABLE: tuple[Row, ...] = (
     Row(
         "If of what fails anyway",
         "RFC 4918, section 10.4 has no order for it: both say that nothing was done",
-        lambda case: "If" in case.step.fields and {*case.statuses} < {404, 405, 409, 412, 423},
+        lambda case: "If" in case.step.fields and {*case.statuses} < {404, 405, 409, 412, 423, 424},
     ),
 )
