@@ -222,7 +222,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         "of a condition that fails and a destination that is no good, either may be told",
         "conditions are asked of the source before the destination is looked at: RFC 9110, section 13.2.1 would have the other order",
-        lambda case: case.step.method in ("MOVE", "COPY") and case.step.is_conditional and case.statuses == (403, 412),
+        lambda case: case.step.method in ("MOVE", "COPY") and case.step.is_conditional and case.statuses in ((403, 412), (409, 412)),
     ),
     Row(
         "a destination that is locked is told before one that is no good",
@@ -267,6 +267,6 @@ TABLE: tuple[Row, ...] = (
     Row(
         "If of what fails anyway",
         "RFC 4918, section 10.4 has no order for it: both say that nothing was done",
-        lambda case: "If" in case.step.fields and {*case.statuses} < {404, 405, 409, 412, 423},
+        lambda case: "If" in case.step.fields and {*case.statuses} < {404, 405, 409, 412, 423, 424},
     ),
 )
