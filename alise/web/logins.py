@@ -39,9 +39,9 @@ async def send_to(
     """A page that leads to the provider. Chromium holds every address on the way against form-action, so a redirect would not do."""
     service = request.app[SERVICE]
     try:
-        url, begun = await begin(remote, service.redirect_uri(remote), fresh=fresh)
+        url, begun = await begin(remote, service.redirect_uri(remote), fresh=fresh, language=service.pages.language(request))
     except Refused as refused:
-        raise _page_of(remote, refused) from refused
+        raise _page_of(remote, refused, request.match_info["site"]) from refused
     flow = Flow(purpose, request.match_info["site"], begun.nonce, begun.verifier, fresh, target, link_id)
     await service.sessions.add_flow(begun.state, request[BROWSER], remote.provider.name, flow)
     return leads_elsewhere(service.pages.render(request, "hand_over.html", url=url, provider=remote.provider))
@@ -83,7 +83,7 @@ async def _proven(request: web.Request, remote: RemoteProvider, state: str, flow
     try:
         return await complete(remote, service.redirect_uri(remote), begun, answer)
     except Refused as refused:
-        raise _page_of(remote, refused) from refused
+        raise _page_of(remote, refused, flow.site) from refused
 
 
 async def _after_login(request: web.Request, remote: RemoteProvider, flow: Flow, who: ProvenIdentity) -> web.StreamResponse:
@@ -149,10 +149,10 @@ def _single(request: web.Request, name: str) -> str:
     return str(values[0])
 
 
-def _page_of(remote: RemoteProvider, refused: Refused) -> Refusal:
+def _page_of(remote: RemoteProvider, refused: Refused, site: str) -> Refusal:
     log.warning("login at %s refused: %s: %s", remote.provider.name, refused.code, refused.detail)
     status = {"unreachable": 503, "declined": 403}.get(refused.code, 400)
     code = {"unreachable": "provider_away", "declined": "declined", "not_fresh": "not_fresh"}.get(refused.code, "bad_answer")
-    return Refusal(status, code, provider=remote.provider.shown)
+    return Refusal(status, code, provider=remote.provider.shown, site=site)
 
 
