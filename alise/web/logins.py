@@ -39,9 +39,9 @@ async def send_to(
     """A page that leads to the provider. Chromium holds every address on the way against form-action, so a redirect would not do."""
     service = request.app[SERVICE]
     try:
-        url, begun = await begin(remote, service.redirect_uri(remote), fresh=fresh)
+        url, begun = await begin(remote, service.redirect_uri(remote), fresh=fresh, language=service.pages.language(request))
     except Refused as refused:
-        raise _page_of(remote, refused) from refused
+        raise _page_of(remote, refused, request.match_info["site"]) from refused
     flow = Flow(purpose, request.match_info["site"], begun.nonce, begun.verifier, fresh, target, link_id)
     await service.sessions.add_flow(begun.state, request[BROWSER], remote.provider.name, flow)
     return leads_elsewhere(service.pages.render(request, "hand_over.html", url=url, provider=remote.provider))
@@ -83,11 +83,11 @@ async def _proven(request: web.Request, remote: RemoteProvider, state: str, flow
     try:
         return await complete(remote, service.redirect_uri(remote), begun, answer)
     except Refused as refused:
-        raise _page_of(remote, refused) from refused
+        raise _page_of(remote, refused, flow.site) from refused
 
 
 async def _after_login(request: web.Request, remote: RemoteProvider, flow: Flow, who: ProvenIdentity) -> web.StreamResponse:
-    service, person = request.app[SERVICE], _identity(who)
+    service, person = request.app[SERVICE], _identity(remote, who)
     account = await _account(service, flow.site, person, who.username)
     browser = request.headers.get("User-Agent", "")[:_LONGEST_BROWSER_NAME]
     content = SessionContent(person, account, browser, who.id_token)
@@ -97,7 +97,7 @@ async def _after_login(request: web.Request, remote: RemoteProvider, flow: Flow,
 async def _after_reauth(request: web.Request, remote: RemoteProvider, flow: Flow, who: ProvenIdentity) -> web.StreamResponse:
     """Fresh is the session only if it is the same person's."""
     session = await _session(request, flow.site)
-    person, before = _identity(who), session.content.person
+    person, before = _identity(remote, who), session.content.person
     if (person.issuer, person.subject) != (before.issuer, before.subject):
         raise Refusal(403, "somebody_else", site=flow.site)
     content = msgspec.structs.replace(session.content, person=person, id_token=who.id_token, proof=None)
@@ -107,7 +107,7 @@ async def _after_reauth(request: web.Request, remote: RemoteProvider, flow: Flow
 
 async def _after_link(request: web.Request, remote: RemoteProvider, flow: Flow, who: ProvenIdentity) -> web.StreamResponse:
     service, session = request.app[SERVICE], await _session(request, flow.site)
-    await service.sessions.keep(session, msgspec.structs.replace(session.content, proof=_identity(who)))
+    await service.sessions.keep(session, msgspec.structs.replace(session.content, proof=_identity(remote, who)))
     raise web.HTTPSeeOther(f"/{flow.site}/confirm")
 
 
@@ -135,9 +135,10 @@ async def _account(service: Service, site: str, person: Identity, username: str 
         raise Refusal(403, refused.code, site=site) from refused
 
 
-def _identity(who: ProvenIdentity) -> Identity:
-    """A provider that does not say when the login was has just answered: its ID token is minutes old at most."""
-    when = who.authenticated_at if who.authenticated_at is not None else time.time()
+def _identity(remote: RemoteProvider, who: ProvenIdentity) -> Identity:
+    """A login counts as recent only if the provider says when it was; one that never can (Google) has just let somebody choose."""
+    unsaid = time.time() if remote.provider.fresh_by == "select" else 0.0
+    when = who.authenticated_at if who.authenticated_at is not None else unsaid
     return Identity(who.provider, who.issuer, who.subject, when, who.display_name, who.email, who.acr, who.amr, who.assurance)
 
 
@@ -149,10 +150,10 @@ def _single(request: web.Request, name: str) -> str:
     return str(values[0])
 
 
-def _page_of(remote: RemoteProvider, refused: Refused) -> Refusal:
+def _page_of(remote: RemoteProvider, refused: Refused, site: str) -> Refusal:
     log.warning("login at %s refused: %s: %s", remote.provider.name, refused.code, refused.detail)
     status = {"unreachable": 503, "declined": 403}.get(refused.code, 400)
     code = {"unreachable": "provider_away", "declined": "declined", "not_fresh": "not_fresh"}.get(refused.code, "bad_answer")
-    return Refusal(status, code, provider=remote.provider.shown)
+    return Refusal(status, code, provider=remote.provider.shown, site=site)
 
 

@@ -25,8 +25,11 @@ class Pages:
         self._shared = {"operator": operator, "contact": contact}
         self._environments = {name: _environment(name, words) for name, words in self._languages.items()}
 
+    def language(self, request: web.Request) -> str:
+        return languages.wanted(request, self._languages)
+
     def render(self, request: web.Request, template: str, status: int = 200, **values: Any) -> web.Response:
-        language = languages.wanted(request, self._languages)
+        language = self.language(request)
         browser = request.get(NEW_BROWSER, request[BROWSER])
         about = {"language": language, "form_token": browser_cookie.form_token(browser), "session": request.get(SESSION)}
         text = self._environments[language].get_template(template).render(**self._shared, **about, path=request.path, **values)

@@ -15,7 +15,7 @@ MALLORY = {"sub": "s-mallory", "preferred_username": "mallory"}
 ADA = {"sub": "ada@uni.example", "name": "Ada"}
 
 
-async def logged_in(stage: Stage, **claims: str) -> Browser:
+async def logged_in(stage: Stage, **claims: object) -> Browser:
     browser = stage.new_browser()
     answer = await browser.log_in(stage.site, **(claims or ALICE))
     assert (answer.status, answer.headers["Location"]) == (303, "/site")
@@ -158,6 +158,14 @@ async def test_a_login_of_somebody_else_does_not_make_a_session_fresh(stage: Sta
     answer = await browser.come_back(stage.site, await browser.post("/site/link/ext"), "site", **MALLORY)
     assert answer.status == 403
     assert "alice" in (await browser.get("/site")).text
+
+
+async def test_a_login_of_which_the_provider_does_not_say_when_it_was_is_not_recent(stage: Stage) -> None:
+    browser = await logged_in(stage, **ALICE, auth_time=None)
+    assert "Log in at Example HPC" in (await browser.get("/site/link/ext")).text
+    handed_over = await browser.post("/site/link/ext")
+    assert handed_over.leads_to.startswith(stage.site.issuer)
+    assert (await browser.come_back(stage.site, handed_over, "site", **ALICE, auth_time=None)).status == 400
 
 
 async def test_an_external_login_is_no_login_here(stage: Stage) -> None:
