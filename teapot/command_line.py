@@ -89,6 +89,7 @@ def _can_be_read(configuration: Configuration) -> bool:
     try:
         tls_files.close(tls_files.read(configuration.server))
         mapping_secret.close(mapping_secret.read(configuration.mapping))
+        service_accounts.refuse_missing_pam_service(configuration.accounts.pam_service)
     except service_accounts.CannotServe as wrong:
         _say([str(wrong)])
         return False

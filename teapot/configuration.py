@@ -120,6 +120,7 @@ class Accounts(Section, frozen=True, kw_only=True):
     denied: tuple[str, ...] = ("root", "nobody")
     denied_groups: tuple[str, ...] = ("root", "wheel", "sudo", "docker", "disk", "shadow")
     nologin: Literal["refuse", "allow"] = "refuse"
+    pam_service: str = ""  # of /etc/pam.d: its account phase is asked as well
     recheck_s: Seconds = 30.0  # how often groups and shells of accounts with a live worker are looked up again
 
 

@@ -13,6 +13,7 @@ from common.configuration_types import Complaint
 _LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):([0-9]{1,5})")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*)(:[1-9][0-9]{0,4})?")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -52,6 +53,10 @@ def why_not_listening(address: str) -> str | None:
 def listening_host(address: str) -> IpAddress:
     """Of an address that why_not_listening found nothing against."""
     return ipaddress.ip_address(address.rpartition(":")[0].strip("[]"))
+
+
+def why_not_file_name(value: str) -> str | None:
+    return None if _FILE_NAME.fullmatch(value) else f"{value!r} must be the name of a file, without a folder"
 
 
 def why_not_network(value: str) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from common.configuration_types import Complaint
 from teapot import configuration_forms as forms
-from teapot.configuration import Configuration, Issuer, Mapping, MappingAlise, Server
+from teapot.configuration import Accounts, Configuration, Issuer, Mapping, MappingAlise, Server
 from teapot.storage_area_rules import area_complaints
 
 
@@ -18,6 +18,7 @@ def complaints(configuration: Configuration) -> list[Complaint]:
         *_listening(configuration.server),
         *_admin(configuration.server),
         *_accounts(configuration.server),
+        *_pam(configuration.accounts),
         *_outside(configuration),
         *_issuers(configuration.issuer),
         *_mapping(configuration),
@@ -84,6 +85,11 @@ def _accounts(server: Server) -> Iterator[Complaint]:
         first = keys.setdefault(getattr(server, key), key)
         if first != key:
             yield Complaint(f"server.{key}", f"is server.{first} as well: each of the four processes needs an account of its own")
+
+
+def _pam(accounts: Accounts) -> Iterator[Complaint]:
+    if accounts.pam_service and (wrong := forms.why_not_file_name(accounts.pam_service)):
+        yield Complaint("accounts.pam_service", wrong)
 
 
 def _outside(configuration: Configuration) -> Iterator[Complaint]:

@@ -57,6 +57,8 @@ def _prepare(configuration: Configuration, config_path: Path) -> Service:
 def _settings(configuration: Configuration, config_path: Path) -> Settings:
     identities = service_accounts.identities(configuration.server)
     process.present("master", identities.single_account or "root", configuration.server.log_level)
+    if not identities.single_account:
+        service_accounts.refuse_missing_pam_service(configuration.accounts.pam_service)
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # workers that lose their spawner are ours to reap
     return Settings(

@@ -10,7 +10,7 @@ import msgspec
 
 import teapot
 from teapot.configuration import Server
-from teapot.kernel import credentials
+from teapot.kernel import credentials, pam
 
 
 class CannotServe(Exception):
@@ -56,6 +56,12 @@ def _service_account(name: str, role: str) -> Identity:
     if entry.pw_uid == 0 or entry.pw_gid == 0:
         raise CannotServe(f"the account {name} for the {role} must not be root's uid or group")
     return Identity(name, entry.pw_uid, entry.pw_gid)
+
+
+def refuse_missing_pam_service(service: str) -> None:
+    """Nobody could be served; libpam itself would take the rules of "other" for it."""
+    if service and not pam.service_file(service):
+        raise CannotServe(f"accounts.pam_service: there is no /etc/pam.d/{service}")
 
 
 def refuse_unreadable_software(found: Identities) -> None:

@@ -17,6 +17,7 @@ from teapot.channel import control_messages as control
 from teapot.channel import packets, spawner_messages
 from teapot.channel.start import SpawnerStart
 from teapot.kernel import credentials, process
+from teapot.spawner import account_phase
 from teapot.spawner.workers import Worker
 from teapot.worker import life
 
@@ -109,6 +110,14 @@ def _permitted_account(name: str, start: SpawnerStart) -> accounts.Account:
     except OSError as failed:
         raise Refused(f"directory_unavailable: {failed}") from failed
     complaint = accounts.objection(account, start.accounts)
+    complaint = complaint or _objection_of_pam(account.name, start.accounts.pam_service)
     if complaint:
         raise Refused(f"account_refused: {complaint}")
     return account
+
+
+def _objection_of_pam(name: str, service: str) -> str:
+    try:
+        return account_phase.objection(service, name) if service else ""
+    except account_phase.PhaseUnavailable as unavailable:
+        raise Refused(f"directory_unavailable: {unavailable}") from unavailable

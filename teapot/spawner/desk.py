@@ -106,9 +106,17 @@ class Desk:
         self.rows.drop_account(form.name)
         for worker in self.workers:
             if worker.serves(form.name):
-                self._dismiss(worker, control.ABORT)
-                for name in (worker.account, *worker.other_names):
-                    self.rows.drop_account(name)
+                self._end(worker)
+
+    def refuse_further(self, worker: Worker, why: str) -> None:
+        """PAM does not let its account in any more."""
+        log.warning("account %s is served no more: %s", worker.account, why)
+        self._end(worker)
+
+    def _end(self, worker: Worker) -> None:
+        self._dismiss(worker, control.ABORT)
+        for name in (worker.account, *worker.other_names):
+            self.rows.drop_account(name)
 
     def _retire(self, peer: Peer, form: Form) -> None:
         worker = self.workers.usable(form.name)

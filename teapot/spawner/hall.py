@@ -10,6 +10,7 @@ import time
 
 from teapot.channel import control_messages as control
 from teapot.channel import spawner_messages as messages
+from teapot.spawner.account_phase import Rounds
 from teapot.spawner.desk import Desk
 from teapot.spawner.workers import State, Worker
 
@@ -20,8 +21,8 @@ MESSAGES_A_SECOND = 200  # more of one worker, and it is not heard any more
 
 
 class Hall:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, rounds: Rounds) -> None:
+        self._desk, self._rounds = desk, rounds
         self._heard: dict[int, tuple[int, int]] = {}  # pid: (second, messages in it)
 
     def hear(self, worker: Worker) -> bool:
@@ -116,7 +117,7 @@ class Hall:
     def reap(self) -> list[Worker]:
         """The workers that have ended since the last call."""
         ended = []
-        while len(self._desk.workers):
+        while len(self._desk.workers) or self._rounds.asking:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 break
@@ -127,6 +128,8 @@ class Hall:
                 ended.append(worker)
                 self._mourn(worker, status)
                 self._desk.ended(worker)
+            else:
+                self._rounds.ended(pid, status)
             self._desk.workers.remove(pid)
             self._heard.pop(pid, None)
         return ended

@@ -23,6 +23,7 @@ from teapot.channel import spawner_messages as messages
 from teapot.channel.start import SpawnerStart
 from teapot.kernel import process
 from teapot.spawner import birth, succession
+from teapot.spawner.account_phase import Rounds
 from teapot.spawner.desk import Desk, Peer
 from teapot.spawner.hall import Hall
 from teapot.spawner.workers import Worker
@@ -45,7 +46,9 @@ class Spawner:
         self.master = socket.socket(fileno=begin.master)
         self.selector = selectors.DefaultSelector()
         self.desk = Desk(begin.worker.maximum, begin.worker.start_timeout_s, self._give_birth, self._hear_master)
-        self.hall = Hall(self.desk)
+        service = "" if begin.single_account else begin.accounts.pam_service
+        self.rounds = Rounds(service, begin.accounts.recheck_s, self.desk.refuse_further)
+        self.hall = Hall(self.desk, self.rounds)
         self._introductions = packets.Receiver[start.FromMaster](start.FromMaster)
         self._told_to_end = False
         self._renewal: int | None = None  # the descriptor of what the new program begins with
@@ -68,7 +71,8 @@ class Spawner:
 
     def _turn(self) -> None:
         waiting = self.desk.send_unsent() or self.desk.waiting or any(worker.kill_at for worker in self.desk.workers)
-        for key, _ in self.selector.select(BUSY_TICK_S if waiting else IDLE_TICK_S):
+        quiet = min(IDLE_TICK_S, self.rounds.next_in(time.monotonic()))
+        for key, _ in self.selector.select(BUSY_TICK_S if waiting else quiet):
             if self.selector.get_map().get(key.fd) is key:  # an earlier event of this turn may have closed it
                 key.data()
         if self._told_to_end:
@@ -81,6 +85,7 @@ class Spawner:
         self.hall.kill_overdue(now)
         self.desk.serve_waiting(now)
         self.desk.rows.drop_expired(now)
+        self.rounds.begin(self.desk.workers, now)
 
     # --- who is listened to
 

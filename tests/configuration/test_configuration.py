@@ -225,6 +225,14 @@ def test_check_with_files_says_whether_a_secret_can_be_read_by_us_and_by_nobody_
     assert "tp_secret" not in done.stderr + done.stdout
 
 
+@pytest.mark.parametrize(("service", "status"), [("chpasswd", 0), ("no-such-service", 1)])
+def test_check_with_files_says_whether_pam_knows_the_service(file: Path, service: str, status: int) -> None:
+    add(file, "pam.toml", f'[accounts]\npam_service = "{service}"\n')
+    done = check(file, "--files")
+    assert (check(file).returncode, done.returncode) == (0, status)
+    assert status == 0 or f"accounts.pam_service: there is no /etc/pam.d/{service}" in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [(), ("brew",), ("check", "--confg", "x"), ("serve", "--effective"), ("demo", "now")])
 def test_a_wrong_command_line_is_a_usage_error(arguments: tuple[str, ...]) -> None:
     done = command(*arguments)

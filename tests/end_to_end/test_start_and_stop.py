@@ -45,6 +45,11 @@ def test_a_missing_service_account_is_refused_with_the_command_that_makes_it(ref
     assert status != 0 and "tp-nobody-here" in said and "useradd" in said
 
 
+def test_a_pam_service_without_a_file_is_refused(refused: Refused) -> None:
+    status, said = refused({"accounts": {"pam_service": "tp-no-such-service"}})
+    assert status != 0 and "there is no /etc/pam.d/tp-no-such-service" in said
+
+
 def test_a_key_that_others_may_read_is_refused(refused: Refused, site: Site) -> None:
     loose = site.directory / "loose.key"
     loose.write_bytes(site.server_files.key.read_bytes())

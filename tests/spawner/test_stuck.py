@@ -10,6 +10,7 @@ from teapot.channel import control_messages as control
 from teapot.channel import packets
 from teapot.channel import spawner_messages as messages
 from teapot.channel.spawner_messages import Form
+from teapot.spawner.account_phase import Rounds
 from teapot.spawner.desk import ROOM_S, Desk, Peer
 from teapot.spawner.hall import Hall
 from teapot.spawner.workers import State, Worker
@@ -86,7 +87,7 @@ def test_a_stuck_worker_of_one_account_does_not_concern_another(desk: Desk, born
 def test_one_that_always_says_that_it_is_the_longest_idle_and_never_leaves_does_not_keep_the_others_from_making_room(
     desk: Desk, lie: float
 ) -> None:
-    workers, ends, hall = [], [], Hall(desk)
+    workers, ends, hall = [], [], Hall(desk, Rounds("", 30.0, desk.refuse_further))
     for pid, account in enumerate(("mallory", "alice", "bob"), 1):
         workers.append(_worker(pid, account, State.SERVING))
         ends.append(ENDS[-1])
