@@ -19,11 +19,11 @@ from teapot.worker.journal import Journal
 from teapot.worker.lock_properties import blocked
 from teapot.worker.place import Place, locked
 from teapot.worker.preconditions import Preconditions
-from teapot.worker.provider import Provider, Storage
+from teapot.worker.provider import Locks, Provider, Storage
 from teapot.worker.reading import Fields, Reply
 from teapot.worker.refusal import Refusal
 from teapot.worker.staging import Staged
-from teapot.worker.wsgidav_parts import DAVError, LockManager, RequestServer
+from teapot.worker.wsgidav_parts import DAVError, RequestServer
 
 _CODED_URL = re.compile(rb"<([A-Za-z][A-Za-z0-9+.-]*:[\x21-\x3b\x3d\x3f-\x7e]*)>")
 _DEFAULT_TIMEOUT = "Second-3600"
@@ -142,7 +142,7 @@ def _status(area: Area, path: bytes) -> os.stat_result | None:
 
 
 def _ask(provider: Provider, request: Request, body: bytes) -> Reply:
-    provider.set_lock_manager(LockManager(Storage(provider)))
+    provider.set_lock_manager(Locks(Storage(provider)))
     answered: list[tuple[str, list[tuple[str, str]]]] = []
     environ = _environment(provider, request, body)
     try:

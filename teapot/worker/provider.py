@@ -16,7 +16,7 @@ from teapot.worker.entity import etag
 from teapot.worker.hrefs import href
 from teapot.worker.locks import Bearer, Held
 from teapot.worker.refusal import Refusal
-from teapot.worker.wsgidav_parts import DAVError, DAVNonCollection, DAVProvider, ElementTree
+from teapot.worker.wsgidav_parts import DAVError, DAVNonCollection, DAVProvider, ElementTree, LockManager
 
 MOST_MEMBERS = 100_000  # of a collection that is locked with Depth: infinity: each is asked for a lock
 _FORBIDDEN, _CONFLICT, _FULL = 403, 409, 507
@@ -130,11 +130,20 @@ class Resource(DAVNonCollection):  # type: ignore[misc]
         self.provider.change(name, element, trial=dry_run)
 
 
+class Locks(LockManager):  # type: ignore[misc]
+    """Shared locks bear each other below a collection as well (RFC 4918, section 6.2)."""
+
+    def _check_lock_permission(self, url: str, lock_type: str, lock_scope: str, *rest: Any) -> None:
+        self.storage.shared_bear_each_other = lock_scope == "shared"
+        super()._check_lock_permission(url, lock_type, lock_scope, *rest)
+
+
 class Storage:
     """Where WsgiDAV's lock manager keeps locks. Its locks are dictionaries."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider, self._area, self._bearer = provider, provider.area, provider.bearer
+        self.shared_bear_each_other = False  # below a collection that is to be locked shared
 
     def open(self) -> None: ...
 
@@ -144,7 +153,7 @@ class Storage:
         at = self._provider.path_of(path)
         held = locks.on(self._area, at) if include_root else []
         if include_children:
-            held += locks.below(self._area, at, MOST_MEMBERS)
+            held += (one for one in locks.below(self._area, at, MOST_MEMBERS) if one.lock.exclusive or not self.shared_bear_each_other)
         return [self._as_dictionary(one) for one in held]
 
     def get(self, token: str) -> dict[str, Any] | None:

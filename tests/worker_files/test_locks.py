@@ -188,6 +188,13 @@ def test_an_exclusive_lock_bears_no_other_above_or_below(alice: Caller, bob: Cal
     assert bob.status("LOCK", b"c/f", EXCLUSIVE) == 200
 
 
+def test_shared_locks_of_a_collection_and_of_its_members_bear_each_other(alice: Caller, bob: Caller) -> None:
+    bob.lock(b"c/d/g", SHARED)
+    assert alice.status("LOCK", b"c", EXCLUSIVE, depth=b"infinity") == 207
+    assert alice.status("LOCK", b"c", SHARED, depth=b"infinity") == 200
+    assert bob.status("PUT", b"c/d/g", b"x") == "locked", "to write takes the token all the same"
+
+
 def test_what_keeps_a_collection_from_being_locked_as_a_whole_is_named(alice: Caller, bob: Caller, root: Path) -> None:
     """RFC 4918, section 9.10.6: a Multi-Status, although nothing was locked."""
     bob.lock(b"c/d/g")
