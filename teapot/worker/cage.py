@@ -71,6 +71,13 @@ def _prove_no_sockets() -> None:
         raise CageError("a socket can be made")
 
 
+def close_others(owned: Iterable[int]) -> None:
+    """What the plug-ins of the name service have opened meanwhile: SSSD's keeps its socket and its caches. Nobody is looked up any more."""
+    kept = sorted({0, 1, 2, *owned})
+    for lower, upper in zip(kept, [*kept[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
+        os.closerange(lower + 1, upper)
+
+
 def prove_descriptors(owned: Iterable[int]) -> None:
     """No descriptor is open but these; before Landlock closes /proc."""
     folder = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

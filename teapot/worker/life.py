@@ -180,7 +180,9 @@ def main(spawner: socket.socket, account: Account, areas: tuple[StorageArea, ...
     spool, without = _spool(settings, account)
     roots = [area.root for area in opened.values() if isinstance(area, Area)]
     threads.own_umask()
-    cage.prove_descriptors([spawner.fileno(), *roots, *([spool] if spool is not None else [])])
+    owned = [spawner.fileno(), *roots, *([spool] if spool is not None else [])]
+    cage.close_others(owned)
+    cage.prove_descriptors(owned)
     abi = cage.close(roots, spool, open_files=settings.open_files, memory_bytes=settings.memory_bytes)
     journal = Journal(spool)
     journal.recover()

@@ -264,6 +264,19 @@ def test_a_worker_with_an_inherited_descriptor_dies(alice: Account, opened: str)
     assert forked(child) == "inherited descriptors are open: [N]"
 
 
+def test_what_the_name_service_left_open_is_closed_and_what_the_worker_owns_is_kept() -> None:
+    """SSSD's plug-in keeps a socket and its caches open; no worker started where people come from SSSD."""
+
+    def child() -> str:
+        owned = [int(name) for name in os.listdir("/proc/self/fd") if _is_open(int(name))]
+        left = [os.open("/etc/passwd", READ), socket.socket().detach()]
+        cage.close_others(owned)
+        cage.prove_descriptors(owned)
+        return f"{all(_is_open(one) for one in owned)} {any(_is_open(one) for one in left)}"
+
+    assert forked(child) == "True False"
+
+
 def _is_open(descriptor: int) -> bool:
     return errno_of(lambda: os.fstat(descriptor)) == 0
 
