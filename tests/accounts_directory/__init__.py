@@ -1,0 +1,1 @@
+"""Accounts that come from a real directory: slapd behind SSSD, in a machine of its own."""
