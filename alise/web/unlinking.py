@@ -4,7 +4,7 @@ import msgspec
 from aiohttp import web
 
 from alise.storage.browser import Notice, Session
-from alise.web.link_book import Account, Link
+from alise.storage.people import Account, Link
 from alise.web.logins import send_to
 from alise.web.request_guard import REQUEST_ID, Refusal
 from alise.web.service import SERVICE

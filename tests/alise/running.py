@@ -3,7 +3,7 @@
 import html
 import re
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +12,14 @@ from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 from aiohttp import web
-from sqlalchemy.ext.asyncio import create_async_engine
 
+from alise.assembly import Running, assembled
+from alise.configuration import Api, Configuration, Server
+from alise.configuration import Provider as ConfiguredProvider
 from alise.login.provider import Provider
-from alise.login.remote_provider import RemoteProvider
-from alise.storage import browser
-from alise.storage.browser import BrowserStore
-from alise.web.pages import Pages
-from alise.web.routes import add_to
+from alise.storage.database import open_engine
 from alise.web.service import Service
 from teapot.demo.certificates import ServerFiles
-from tests.alise.link_book import SqliteLinkBook
 from tests.alise.providers.made_provider import MadeProvider
 
 _FORM_TOKEN = re.compile(r'name="form_token" value="([0-9a-f]+)"')
@@ -33,32 +30,63 @@ _REFRESH = re.compile(r'content="0; url=([^"]+)"')
 class Alise:
     url: str
     ca: Path
-    links: SqliteLinkBook
-    service: Service
+    running: Running
+
+    @property
+    def service(self) -> Service:
+        return self.running.service
+
+    async def all_links(self) -> list[tuple[str, str]]:
+        """(username, subject) of what is linked, for tests to look at."""
+        columns = "username, subject FROM service_link"
+        async with self.running.engine.connect() as connection:
+            return [(row[0], row[1]) for row in await connection.exec_driver_sql(f"SELECT {columns} ORDER BY username, subject")]
+
+    async def run_sql(self, statement: str) -> None:
+        async with self.running.engine.begin() as connection:
+            await connection.exec_driver_sql(statement)
+
+
+def configuration(port: int, providers: Iterable[Provider], **settings: Any) -> Configuration:
+    """settings: of [server], and `api`."""
+    api = settings.pop("api", Api())
+    about = {"operator": "Example Computing Centre", "contact": "help@example.org", "logins_per_minute": 1000} | settings
+    server = Server(public_url=f"https://localhost:{port}", **about)
+    return Configuration(server=server, api=api, provider=tuple(_configured(each) for each in providers))
+
+
+def _configured(each: Provider) -> ConfiguredProvider:
+    return ConfiguredProvider(
+        name=each.name,
+        issuer=each.issuer,
+        client_id=each.client_id,
+        client_secret_file="/not/read",
+        internal=each.internal,
+        title=each.title,
+        username_claim=each.username_claim,
+        scopes=each.scopes,
+        ca="" if each.ca == "system" else each.ca,
+        fresh_by=each.fresh_by,
+    )
 
 
 @asynccontextmanager
-async def alise(folder: Path, port: int, providers: Iterable[Provider], files: ServerFiles, ca: Path) -> AsyncIterator[Alise]:
+async def alise(
+    folder: Path, port: int, providers: Sequence[Provider], files: ServerFiles, ca: Path, database_url: str = "", **settings: Any
+) -> AsyncIterator[Alise]:
+    described = configuration(port, providers, **settings)
     async with AsyncExitStack() as stack:
-        engine = create_async_engine(f"sqlite+aiosqlite:///{folder}/browser.db")
+        engine = open_engine(database_url or f"sqlite+aiosqlite:///{folder}/alise.db")
         stack.push_async_callback(engine.dispose)
-        async with engine.begin() as connection:
-            await connection.run_sync(browser.metadata.create_all)
-        remotes = {each.name: RemoteProvider(each, 5.0) for each in providers}
-        for remote in remotes.values():
-            stack.push_async_callback(remote.close)
-        links, url = SqliteLinkBook(folder / "links.db"), f"https://localhost:{port}"
-        stack.callback(links.rows.close)
-        service = Service(url, remotes, BrowserStore(engine), links, Pages("Example Computing Centre", "help@example.org"))
-        app = web.Application()
-        add_to(app, service)
-        runner = web.AppRunner(app, shutdown_timeout=0.2)
+        secrets = {each.name: each.client_secret for each in providers}
+        running = await stack.enter_async_context(assembled(described, engine, secrets))
+        runner = web.AppRunner(running.app, shutdown_timeout=0.2)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(files.certificate, files.key)
         await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
-        yield Alise(url, ca, links, service)
+        yield Alise(described.server.public_url, ca, running)
 
 
 @dataclass(frozen=True)

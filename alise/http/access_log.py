@@ -1,0 +1,42 @@
+"""One line a request, without what must not be in a log: of addresses only the path, and of a path no key.
+
+    198.51.100.7 GET /api/v1/target/hpc/mapping/issuer/…/user/… 200 512 0.4ms key=k3x9m2pa
+"""
+
+import logging
+import re
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+
+from alise.http.client_address import ClientAddresses
+
+_KEY_IN_PATH = re.compile(r"(/validate_apikey/)[^/?]*")
+KEY_ID: web.RequestKey[str] = web.RequestKey("key_id", str)
+_LONGEST = 300
+
+
+class AccessLogger(AbstractAccessLogger):
+    addresses = ClientAddresses(())  # replaced by `access_logger`
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        known = f" key={request[KEY_ID]}" if isinstance(request, web.Request) and KEY_ID in request else ""
+        path, size = loggable(request.raw_path), response.body_length
+        client = self.addresses.of(request)
+        self.logger.info("%s %s %s %d %d %.1fms%s", client, request.method[:20], path, response.status, size, time * 1000, known)
+
+    @property
+    def enabled(self) -> bool:
+        return self.logger.isEnabledFor(logging.INFO)
+
+
+def access_logger(addresses: ClientAddresses) -> type[AccessLogger]:
+    return type("AccessLogger", (AccessLogger,), {"addresses": addresses})
+
+
+def loggable(raw_path: str) -> str:
+    """The query holds keys, codes and states; an absolute address may hold a user."""
+    path = raw_path.partition("?")[0].partition("#")[0]
+    if not path.startswith("/"):
+        path = "/" + path.partition("://")[2].partition("/")[2]
+    return _KEY_IN_PATH.sub(r"\1…", path)[:_LONGEST].encode("ascii", "backslashreplace").decode()
