@@ -25,7 +25,7 @@ from alise.storage import database
 from alise.storage.accounts import Accounts, Keeping
 from alise.storage.api_keys import ApiKeys
 from alise.storage.browser import BrowserStore
-from alise.storage.catalogue import Catalogue, settle
+from alise.storage.catalogue import settle
 from alise.storage.links import Links
 from alise.storage.lookup import Lookup
 from alise.storage.rows import open_rows
@@ -49,6 +49,7 @@ class Running:
     service: Service
     addresses: ClientAddresses
     engine: AsyncEngine
+    keeping: Keeping
     usage: Usage
 
 
@@ -64,7 +65,8 @@ async def assembled(configuration: Configuration, engine: AsyncEngine, secrets: 
         lookup, usage = Lookup(rows, catalogue), Usage(engine)
         feed = ChangeFeed(lookup)
         addresses = ClientAddresses(configuration.server.trusted_proxies)
-        service = _service(configuration, engine, catalogue, remotes, addresses)
+        keeping = Keeping(engine, catalogue, policies(configuration.sites()))
+        service = _service(configuration, keeping, remotes, addresses)
         api = _api(configuration, engine, remotes, addresses, lookup, usage, feed)
         app = web.Application(client_max_size=MOST_BODY_BYTES)
         health.add_to(app, lookup, remotes.values())
@@ -78,24 +80,18 @@ async def assembled(configuration: Configuration, engine: AsyncEngine, secrets: 
         stack.push_async_callback(usage.write)
         for work in (usage.write_from_time_to_time(), feed.look_from_time_to_time()):
             stack.push_async_callback(_end, asyncio.create_task(work))
-        yield Running(app, service, addresses, engine, usage)
+        yield Running(app, service, addresses, engine, keeping, usage)
 
 
 def _service(
-    configuration: Configuration,
-    engine: AsyncEngine,
-    catalogue: Catalogue,
-    remotes: Mapping[str, RemoteProvider],
-    addresses: ClientAddresses,
+    configuration: Configuration, keeping: Keeping, remotes: Mapping[str, RemoteProvider], addresses: ClientAddresses
 ) -> Service:
-    server = configuration.server
-    keeping = Keeping(engine, catalogue, policies(configuration.sites()))
-    accounts = Accounts(keeping)
+    server, accounts = configuration.server, Accounts(keeping)
     public_url = server.public_url.rstrip("/")
     return Service(
         public_url,
         remotes,
-        BrowserStore(engine),
+        BrowserStore(keeping.engine),
         accounts,
         Links(keeping, accounts),
         Pages(server.operator or urlsplit(public_url).hostname or "", server.contact),

@@ -47,13 +47,7 @@ async def _listen_until(ending: asyncio.Event, server: Server, running: Running)
     tls = tls_of(server)
     if tls:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _renew, tls, server)
-    runner = web.AppRunner(
-        running.app,
-        access_log_class=access_logger(running.addresses),
-        access_log=_ACCESS,
-        shutdown_timeout=server.shutdown_timeout_s,
-        keepalive_timeout=_KEEPALIVE_S,
-    )
+    runner = make_runner(running, server.shutdown_timeout_s)
     await runner.setup()
     try:
         for address in server.listen:
@@ -65,6 +59,16 @@ async def _listen_until(ending: asyncio.Event, server: Server, running: Running)
         _tell_systemd("STOPPING=1")
     finally:
         await runner.cleanup()
+
+
+def make_runner(running: Running, shutdown_timeout_s: float) -> web.AppRunner:
+    return web.AppRunner(
+        running.app,
+        access_log_class=access_logger(running.addresses),
+        access_log=_ACCESS,
+        shutdown_timeout=shutdown_timeout_s,
+        keepalive_timeout=_KEEPALIVE_S,
+    )
 
 
 def tls_of(server: Server) -> ssl.SSLContext | None:

@@ -50,10 +50,10 @@ class Links:
         return made
 
     async def unlink(self, who: Account, link_id: str, request_id: str) -> bool:
-        """False: there is no such link of theirs any more."""
+        """False: there is no such link of theirs, or it is suspended: taken away, it could be made anew."""
         async with writing(self._keeping.engine) as connection:
             row = await self._accounts.row_of(connection, who)
-            found = await self._in_use(connection, row, link_id) if row is not None else None
+            found = await self._active(connection, row, link_id) if row is not None else None
             if found is None:
                 return False
             ended = {"status": "revoked", "ended_at": self._keeping.clock()}
@@ -96,10 +96,10 @@ class Links:
         new = insert(identity).values(issuer_id=issuer_id, subject=proof.subject, **said).returning(identity.c.id)
         return int((await connection.execute(new)).scalar_one())
 
-    async def _in_use(self, connection: AsyncConnection, row: Any, link_id: str) -> Any:
+    async def _active(self, connection: AsyncConnection, row: Any, link_id: str) -> Any:
         if not link_id.isdecimal() or len(link_id) > 18:
             return None
-        mine = (link.c.id == int(link_id)) & (link.c.account_id == row.id) & link.c.status.in_(IN_USE)
+        mine = (link.c.id == int(link_id)) & (link.c.account_id == row.id) & (link.c.status == "active")
         return await one_row(connection, _SHOWN.where(mine))
 
     async def _record(
@@ -122,6 +122,7 @@ _SHOWN = select(
     identity.c.assurance,
     link.c.created_at,
     link.c.used_at,
+    (link.c.status == "suspended").label("suspended"),
 ).select_from(_JOINED)
 
 
@@ -133,7 +134,7 @@ def _why_not(row: Any, who: Account) -> str:
 
 def _link(row: Any) -> Link:
     assurance = tuple(msgspec.json.decode(row.assurance))
-    return Link(str(row.id), row.issuer, row.subject, row.display_name, row.email, assurance, row.created_at, row.used_at)
+    return Link(str(row.id), row.issuer, row.subject, row.display_name, row.email, assurance, row.created_at, row.used_at, row.suspended)
 
 
 def _named(row: Any) -> dict[str, Any]:

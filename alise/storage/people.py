@@ -21,6 +21,7 @@ class Link(NamedTuple):
     assurance: tuple[str, ...]
     linked_at: float  # seconds since the epoch
     used_at: float | None
+    suspended: bool = False  # by an administrator: it does not count, and its owner cannot take it away and make it anew
 
 
 class Event(NamedTuple):

@@ -46,4 +46,6 @@ async def _link(request: web.Request, session: Session, link_id: str) -> tuple[L
     named = [each for each in here if link_id in ("", each.id)]
     if not named:
         raise Refusal(404, "no_such_link", site=session.site)
+    if named[0].suspended:
+        raise Refusal(403, "link_suspended", site=session.site)
     return named[0], len(theirs) - 1

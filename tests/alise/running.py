@@ -1,6 +1,7 @@
 """ALISE's pages served over TLS on a loopback port, and a browser without a screen: a cookie jar that fills in forms."""
 
 import html
+import json
 import re
 import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -12,11 +13,13 @@ from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from alise.assembly import Running, assembled
 from alise.configuration import Api, Configuration, Server
 from alise.configuration import Provider as ConfiguredProvider
 from alise.login.provider import Provider
+from alise.serve import make_runner
 from alise.storage.database import open_engine
 from alise.web.service import Service
 from teapot.demo.certificates import ServerFiles
@@ -48,14 +51,16 @@ class Alise:
 
 
 def configuration(port: int, providers: Iterable[Provider], **settings: Any) -> Configuration:
-    """settings: of [server], and `api`."""
+    """settings: of [server], `api`, and `administrators`: provider to (claim, values)."""
     api = settings.pop("api", Api())
+    administrators = settings.pop("administrators", {})
     about = {"operator": "Example Computing Centre", "contact": "help@example.org", "logins_per_minute": 1000} | settings
     server = Server(public_url=f"https://localhost:{port}", **about)
-    return Configuration(server=server, api=api, provider=tuple(_configured(each) for each in providers))
+    return Configuration(server=server, api=api, provider=tuple(_configured(each, administrators.get(each.name)) for each in providers))
 
 
-def _configured(each: Provider) -> ConfiguredProvider:
+def _configured(each: Provider, administrators: tuple[str, tuple[str, ...]] | None) -> ConfiguredProvider:
+    claim, values = administrators or ("", ())
     return ConfiguredProvider(
         name=each.name,
         issuer=each.issuer,
@@ -67,6 +72,8 @@ def _configured(each: Provider) -> ConfiguredProvider:
         scopes=each.scopes,
         ca="" if each.ca == "system" else each.ca,
         fresh_by=each.fresh_by,
+        admin_claim=claim,
+        admin_values=values,
     )
 
 
@@ -80,7 +87,7 @@ async def alise(
         stack.push_async_callback(engine.dispose)
         secrets = {each.name: each.client_secret for each in providers}
         running = await stack.enter_async_context(assembled(described, engine, secrets))
-        runner = web.AppRunner(running.app, shutdown_timeout=0.2)
+        runner = make_runner(running, 0.2)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -96,6 +103,10 @@ class Answer:
     text: str
 
     @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+    @property
     def form_token(self) -> str:
         found = _FORM_TOKEN.search(self.text)
         assert found, self.text
@@ -108,10 +119,32 @@ class Answer:
         return html.unescape(found[1])
 
 
+class Client:
+    """A service: it sends what it is told, byte for byte."""
+
+    def __init__(self, alise: Any) -> None:
+        """alise: has `url` and `ca`."""
+        self.alise = alise
+        tls = ssl.create_default_context(cafile=alise.ca)
+        self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls), cookie_jar=aiohttp.DummyCookieJar())
+
+    async def get(self, path: str, key: str = "", method: str = "GET", **asked: Any) -> Answer:
+        return await self._ask(method, path, key, **asked)
+
+    async def post(self, path: str, document: Any, key: str = "", **asked: Any) -> Answer:
+        return await self._ask("POST", path, key, json=document, **asked)
+
+    async def _ask(self, method: str, path: str, key: str, **asked: Any) -> Answer:
+        headers = asked.pop("headers", {}) | ({"Authorization": f"Bearer {key}"} if key else {})
+        async with self.http.request(method, URL(self.alise.url + path, encoded=True), headers=headers, **asked) as answer:
+            return Answer(answer.status, answer.headers, await answer.text())
+
+
 class Browser:
     """One person's: cookies of its own. It follows no redirect by itself."""
 
-    def __init__(self, alise: Alise) -> None:
+    def __init__(self, alise: Any) -> None:
+        """alise: has `url` and `ca`."""
         self.alise = alise
         tls = ssl.create_default_context(cafile=alise.ca)
         self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls), cookie_jar=aiohttp.CookieJar())

@@ -255,6 +255,31 @@ async def test_unlinking_long_after_the_login_asks_for_it_again(stage: Stage) ->
     assert await stage.alise.all_links() == []
 
 
+async def test_a_suspended_link_is_shown_as_such_and_not_taken_away(stage: Stage) -> None:
+    browser = await linked(stage)
+    await stage.alise.run_sql("UPDATE link SET status = 'suspended'")
+    assert "has suspended this link" in (await browser.get("/site")).text
+    assert (await browser.get("/site/unlink/ext")).status == 403
+    answer = await browser.post("/site/unlink/ext", {"link": "1"}, page="/site/link/other")
+    assert answer.status == 403 and await stage.alise.all_links() == [("alice", "ada@uni.example")]
+
+
+async def test_a_suspended_account_sees_nothing_more_with_the_session_it_has(stage: Stage) -> None:
+    browser = await logged_in(stage)
+    await stage.alise.run_sql("UPDATE account SET status = 'suspended'")
+    answer = await browser.get("/site")
+    assert answer.status == 403 and "suspended" in answer.text
+
+
+async def test_whoever_begins_logins_without_end_has_to_wait(stage: Stage) -> None:
+    browser = stage.new_browser()
+    service = stage.alise.service
+    for _ in range(1000):
+        service.logins.spend("127.0.0.1")
+    answer = await browser.post("/site/login", page="/site")
+    assert answer.status == 429 and int(answer.headers["Retry-After"]) >= 1
+
+
 async def test_nobody_unlinks_what_is_somebody_elses(stage: Stage) -> None:
     await linked(stage)
     mallory = await logged_in(stage, **MALLORY)
