@@ -5,14 +5,14 @@ found as long as that row is as it was. Whoever keeps the printed head elsewhere
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from alise.storage.database import reading
+from alise.storage.database import insert_rows, reading
 from alise.storage.tables import audit, head
 
 _BATCH = 1000
@@ -38,12 +38,19 @@ class Verdict(NamedTuple):
 
 
 async def append(connection: AsyncConnection, record: Record) -> None:
+    await append_all(connection, [record])
+
+
+async def append_all(connection: AsyncConnection, records: Sequence[Record]) -> None:
     """In a transaction of database.writing."""
     last = (await connection.execute(select(head.c.audit_seq, head.c.audit_hash))).one()
-    seq, detail = last.audit_seq + 1, msgspec.json.encode(record.detail, order="sorted").decode()
-    values = {**record._asdict(), "detail": detail}
-    digest = _hash(last.audit_hash, seq, values)
-    await connection.execute(insert(audit).values(seq=seq, hash=digest, **values))
+    seq, digest, rows = last.audit_seq, last.audit_hash, []
+    for record in records:
+        seq += 1
+        values = {**record._asdict(), "detail": msgspec.json.encode(record.detail, order="sorted").decode()}
+        digest = _hash(digest, seq, values)
+        rows.append({"seq": seq, "hash": digest, **values})
+    await insert_rows(connection, audit, rows)
     await connection.execute(update(head).values(audit_seq=seq, audit_hash=digest))
 
 

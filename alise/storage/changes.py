@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alise.storage.database import insert_rows
 from alise.storage.tables import change, head
 
 Operation = Literal["linked", "unlinked", "suspended", "resumed"]
@@ -20,5 +21,5 @@ async def append(connection: AsyncConnection, operation: Operation, at: float, c
         {"seq": last + number, "site_id": site, "issuer_id": issuer, "subject": subject, "operation": operation, "at": at}
         for number, (site, issuer, subject) in enumerate(changed, 1)
     ]
-    await connection.execute(insert(change), rows)
+    await insert_rows(connection, change, rows)
     await connection.execute(update(head).values(change_seq=last + len(rows)))

@@ -83,6 +83,7 @@ link = Table(
     # What decides that an identity has one account at a site, whoever writes.
     Index("link_of_identity", "site_id", "identity_id", unique=True, sqlite_where=_IN_USE, postgresql_where=_IN_USE),
     Index("link_of_account", "account_id"),
+    Index("link_history", "identity_id"),  # also of those that were revoked
 )
 api_key = Table(
     "api_key",

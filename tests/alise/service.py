@@ -23,6 +23,8 @@ START_S = 20.0
 class AliseProcess:
     """Its configuration lies in `folder`; the database, too, unless another is named."""
 
+    TIMEOUT_S = 60
+
     def __init__(
         self, folder: Path, port: int, providers: Sequence[Provider], files: ServerFiles, ca: Path, database_url: str = "", **server: Any
     ) -> None:
@@ -80,9 +82,8 @@ class AliseProcess:
 
     def run(self, *words: str, status: int = 0) -> str:
         """A command of `alise`; what it says, errors included."""
-        done = subprocess.run(
-            [sys.executable, "-m", "alise", *words, "--config", self.config], capture_output=True, text=True, timeout=60, check=False
-        )
+        command = [sys.executable, "-m", "alise", *words, "--config", self.config]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=self.TIMEOUT_S, check=False)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr
 

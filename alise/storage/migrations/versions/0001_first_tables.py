@@ -168,6 +168,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("link_of_account", "link", ["account_id"], unique=False)
+    op.create_index("link_history", "link", ["identity_id"], unique=False)
     op.create_index(
         "link_of_identity",
         "link",
