@@ -6,6 +6,7 @@ Each command answers in words, or with --json in one JSON document on standard o
 
 import argparse
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Iterable
@@ -64,6 +65,8 @@ def _serve(configuration: Configuration, parsed: argparse.Namespace) -> int:
 
     logging.basicConfig(level=configuration.server.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     secrets = read_secrets(configuration)
+
+    gc.freeze()  # what was imported stays: it need not be looked through again and again
 
     async def run() -> None:
         await serve(configuration, open_engine(database_url(configuration)), secrets)

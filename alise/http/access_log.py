@@ -1,5 +1,7 @@
 """One line a request, without what must not be in a log: of addresses only the path, and of a path no key.
 
+A look-up that was answered is routine: thousands a second, and told only when log_level is debug.
+
     198.51.100.7 GET /api/v1/target/hpc/mapping/issuer/…/user/… 200 512 0.4ms key=k3x9m2pa
 """
 
@@ -13,6 +15,7 @@ from alise.http.client_address import ClientAddresses
 
 _KEY_IN_PATH = re.compile(r"(/validate_apikey/)[^/?]*")
 KEY_ID: web.RequestKey[str] = web.RequestKey("key_id", str)
+ROUTINE: web.RequestKey[bool] = web.RequestKey("routine", bool)
 _LONGEST = 300
 
 
@@ -20,10 +23,13 @@ class AccessLogger(AbstractAccessLogger):
     addresses = ClientAddresses(())  # replaced by `access_logger`
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        level = logging.DEBUG if isinstance(request, web.Request) and ROUTINE in request else logging.INFO
+        if not self.logger.isEnabledFor(level):
+            return
         known = f" key={request[KEY_ID]}" if isinstance(request, web.Request) and KEY_ID in request else ""
         path, size = loggable(request.raw_path), response.body_length
         client = self.addresses.of(request)
-        self.logger.info("%s %s %s %d %d %.1fms%s", client, request.method[:20], path, response.status, size, time * 1000, known)
+        self.logger.log(level, "%s %s %s %d %d %.1fms%s", client, request.method[:20], path, response.status, size, time * 1000, known)
 
     @property
     def enabled(self) -> bool:

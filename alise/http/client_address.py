@@ -1,5 +1,6 @@
 """Whose request it is: the peer, or whoever a trusted proxy says. Only for limits and the log, never for rights."""
 
+import functools
 import ipaddress
 from collections.abc import Sequence
 
@@ -30,6 +31,7 @@ class ClientAddresses:
             return False
 
 
+@functools.lru_cache(4096)
 def household(address: str) -> str:
     """What limits are counted by: an address of IPv4, a network of IPv6."""
     try:
@@ -39,6 +41,7 @@ def household(address: str) -> str:
     return str(ipaddress.ip_network((parsed, _IPV6_HOME), strict=False)) if parsed.version == 6 else address
 
 
+@functools.lru_cache(4096)
 def _address(text: str) -> str:
     """ "": none. IPv4 as IPv4, also where a dual-stack socket saw it."""
     try:

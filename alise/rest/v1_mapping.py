@@ -12,6 +12,7 @@ from urllib.parse import unquote, unquote_plus
 
 from aiohttp import web
 
+from alise.http.access_log import ROUTINE
 from alise.rest.answers import V1_VERSION, v1, v1_detail
 from alise.rest.api import API, Api
 from alise.rest.key_desk import KeyRefused
@@ -50,6 +51,7 @@ async def _answer(request: web.Request, issuer: str, subject: str, *, own: bool)
     for one in _subjects(subject):
         found = await _found(api, site, unquote(issuer), one, own=own)
         if found:
+            request[ROUTINE] = True
             return v1(found)
     return not_mapped()
 
@@ -59,13 +61,13 @@ def not_mapped() -> web.Response:
 
 
 async def _found(api: Api, site: str, issuer: str, subject: str, *, own: bool) -> Mapping | None:
-    found = await api.lookup.resolve(site, issuer, subject)
-    if found is not None and found.counts:
+    answer = await api.lookup.resolve_with_all(site, issuer, subject)
+    if answer:
+        found, linked = answer
         api.usage.note(found.link_id)
-        linked = await api.lookup.identities_of(found.account_id)
         asked = linked if api.v1_all_identities else [one for one in linked if one.subject == subject]
         return described(api, found.account, asked)
-    account = await api.lookup.own_account(site, issuer, subject) if own and found is None else None
+    account = await api.lookup.own_account(site, issuer, subject) if own else None
     return described(api, account, await api.lookup.identities_of(account.id)) if account else None
 
 

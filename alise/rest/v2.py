@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from alise.http.access_log import ROUTINE
 from alise.rest.answers import problem, v2
 from alise.rest.api import API, Api
 from alise.rest.key_desk import KeyRefused
@@ -36,9 +37,11 @@ async def resolve(request: web.Request) -> web.Response:
     if isinstance(asked, web.Response):
         return asked
     if isinstance(asked, AskedMany):
+        request[ROUTINE] = True
         return v2([await _entry(api, site, one) for one in asked.identities])
     entry = await _entry(api, site, asked)
     if "username" in entry:
+        request[ROUTINE] = True
         return v2(entry)
     status, detail = _REFUSALS[entry["code"]]
     return problem(status, detail=detail, **entry)

@@ -16,6 +16,15 @@ _LINK = """
         account.id, account.issuer_id, account.subject, account.display_name, account.last_login_at
     FROM identity JOIN link ON link.identity_id = identity.id JOIN account ON account.id = link.account_id
     WHERE identity.issuer_id = $1 AND identity.subject = $2 AND link.site_id = $3 AND link.status IN ('active', 'suspended')"""
+_LINK_AND_ALL = """
+    SELECT link.id, link.status, account.status, account.username, link.created_at, identity.assurance,
+        account.id, account.issuer_id, account.subject, account.display_name, account.last_login_at,
+        other.issuer_id, other.subject, other.display_name, other.last_login_at
+    FROM identity JOIN link ON link.identity_id = identity.id JOIN account ON account.id = link.account_id
+        JOIN link AS beside ON beside.account_id = account.id JOIN identity AS other ON other.id = beside.identity_id
+    WHERE identity.issuer_id = $1 AND identity.subject = $2 AND link.site_id = $3 AND link.status = 'active'
+        AND account.status = 'active' AND beside.status = 'active'
+    ORDER BY beside.id LIMIT 1000"""
 _IDENTITIES = """
     SELECT identity.issuer_id, identity.subject, identity.display_name, identity.last_login_at
     FROM link JOIN identity ON identity.id = link.identity_id
@@ -95,6 +104,17 @@ class Lookup:
             return None
         rows = await self._rows.rows(_LINK, numbers[0], subject, numbers[1])
         return Found(*rows[0]) if rows else None
+
+    async def resolve_with_all(self, site: str, issuer: str, subject: str) -> tuple[Found, Sequence[LinkedIdentity]] | None:
+        """What counts, and every identity of the account, the asked one included: in one question."""
+        numbers = self._forms.get(issuer), self.catalogue.sites.get(site)
+        if None in numbers or not can_be_stored(subject):
+            return None
+        rows = await self._rows.rows(_LINK_AND_ALL, numbers[0], subject, numbers[1])
+        if not rows:
+            return None
+        beside = [LinkedIdentity(self._urls[row[11]], *row[12:]) for row in rows if row[11] in self._urls]
+        return Found(*rows[0][:11]), beside
 
     async def own_account(self, site: str, issuer: str, subject: str) -> AccountRow | None:
         """Of somebody who logs in at the site itself."""
