@@ -85,13 +85,14 @@ def serving(place: Ground, name: str, providers: list[Provider], url: str = "", 
 
 
 @contextlib.contextmanager
-def ready_answers(place: Ground, size: int, *, plain: bool) -> Iterator[str]:
+def ready_answers(place: Ground, size: int, *, plain: bool) -> Iterator[tuple[str, int]]:
+    """Its address and its process."""
     (port,) = free_ports(1)
     tls = [] if plain else [place.tls.certificate, place.tls.key]
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.ready_answer", str(port), str(size), *tls])
     try:
         time.sleep(1)
-        yield f"{'http' if plain else 'https'}://127.0.0.1:{port}"
+        yield f"{'http' if plain else 'https'}://127.0.0.1:{port}", process.pid
     finally:
         process.terminate()
         process.wait(10)
