@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from alise.storage import browser
 from alise.storage.browser import FLOW_S, IDLE_S, LONGEST_S, BrowserStore, Flow, Identity, SessionContent
-from alise.storage.database import migrate, open_engine
+from alise.storage.database import migrate, open_engine, writing
 
 ME, YOU = "m" * 43, "y" * 43
 FLOW = Flow("link", "site", "nonce-1", "verifier-1", True)
@@ -72,6 +72,14 @@ async def test_a_session_ends_when_it_is_not_used_and_after_hours_in_any_case(st
     await one.begin_session(YOU, "site", CONTENT)
     clock.now += IDLE_S + 1
     assert await two.session(YOU) is None
+
+
+async def test_who_only_looks_at_a_session_waits_for_nobody_who_writes(stores: tuple[BrowserStore, BrowserStore, Clock]) -> None:
+    one, two, _ = stores
+    await one.begin_session(ME, "site", CONTENT)
+    async with writing(one._engine):
+        seen = await asyncio.wait_for(two.session(ME), 2)
+        assert seen and len(await asyncio.wait_for(two.sessions_of(seen), 2)) == 1
 
 
 async def test_the_database_holds_neither_cookie_nor_state(stores: tuple[BrowserStore, BrowserStore, Clock]) -> None:
