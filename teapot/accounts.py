@@ -55,8 +55,7 @@ def _look_up(name: str) -> Account:
     entry = name_service.passwd(name)
     if entry is None:
         raise UnknownAccount(name)
-    groups = os.getgrouplist(entry.name, entry.gid)
-    return Account(entry.name, entry.uid, entry.gid, tuple(sorted(set(groups))), entry.home, entry.shell)
+    return Account(entry.name, entry.uid, entry.gid, name_service.groups(entry.name, entry.gid), entry.home, entry.shell)
 
 
 def own() -> Account:

@@ -1,7 +1,8 @@
 """What the name service (NSS) says of a name, with what Python's pwd and grp leave out: whether it could be asked at all.
 
-Any process that may look accounts up runs this. glibc hides two things of its own: getgrouplist(3) leaves out the groups of a source that
-fails, and where `files` comes after `sss` in /etc/nsswitch.conf a stopped SSSD reads as "no such account". whole() finds both out.
+Any process that may look accounts up runs this; it may take for ever, while other threads run. glibc hides two things of its own:
+getgrouplist(3) leaves out the groups of a source that fails, and where `files` comes after `sss` in /etc/nsswitch.conf a stopped SSSD
+reads as "no such account". whole() finds both out.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 # getpwnam_r(3): not found. ENOENT also where a source has never been set up: its socket is not there.
 _NOT_FOUND = frozenset((0, errno.ENOENT, errno.ESRCH))
 _MAX_BUFFER_BYTES = 16 << 20  # a group may have very many members
+_MAX_GROUPS = 65_536  # the kernel's own bound (NGROUPS_MAX)
 _DATABASES = ("passwd", "group", "initgroups")
 NSSWITCH, SSSD = "/etc/nsswitch.conf", "/var/lib/sss/pipes/nss"
 
@@ -50,6 +52,17 @@ def passwd(name: str) -> Entry | None:
 def group_id(name: str) -> int | None:
     """None: there is none. OSError: nobody knows."""
     return _found(_libc.getgrnam_r, name, _Group(), lambda group: int(group.gid))
+
+
+def groups(name: str, gid: int) -> tuple[int, ...]:
+    """Of an account with this primary group, which is among them. os.getgrouplist() does the same, but stops every thread meanwhile."""
+    room = 256
+    while room <= _MAX_GROUPS:
+        found, count = (ctypes.c_uint32 * room)(), ctypes.c_int(room)
+        if _libc.getgrouplist(os.fsencode(name), ctypes.c_uint32(gid), found, ctypes.byref(count)) >= 0:
+            return tuple(sorted(set(found[: count.value])))
+        room *= 4
+    raise OSError(errno.ERANGE, "the account is in too many groups")
 
 
 def _entry(of: Any) -> Entry:

@@ -1,8 +1,11 @@
 """What glibc does not tell: a directory that was not there, and an account of which therefore only half is known."""
 
 import grp
+import os
 import pwd
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,8 +73,24 @@ def test_accounts_and_groups_are_those_of_the_system() -> None:
     for entry in pwd.getpwall():
         found = name_service.passwd(entry.pw_name)
         assert found == (entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_shell)
+        assert name_service.groups(entry.pw_name, entry.pw_gid) == tuple(sorted(set(os.getgrouplist(entry.pw_name, entry.pw_gid))))
     for group in grp.getgrall():
         assert name_service.group_id(group.gr_name) == group.gr_gid
     assert name_service.passwd("no-such-account") is None
+    assert name_service.groups("no-such-account", 1234) == (1234,)
     assert name_service.group_id("no-such-group") is None
 
+
+
+@pytest.mark.parametrize("number", [1000, 65_000])
+def test_an_account_may_be_in_very_many_groups(number: int) -> None:
+    """What is asked is a process of its own: it reads another /etc/group."""
+    program = (
+        "import ctypes, os; from pathlib import Path; from teapot.kernel import name_service;"
+        "ctypes.CDLL(None).unshare(0x20000); ctypes.CDLL(None).mount(None, b'/', None, 1 << 18 | 1 << 14, None);"
+        "Path('/dev/shm/group').write_text(''.join(f'g{each}:x:{each}:root\\n' for each in range(1, NUMBER)));"
+        "assert not ctypes.CDLL(None).mount(b'/dev/shm/group', b'/etc/group', None, 4096, None);"
+        "os.unlink('/dev/shm/group');"
+        "assert name_service.groups('root', 0) == tuple(range(NUMBER)), name_service.groups('root', 0)"
+    )
+    subprocess.run([sys.executable, "-c", program.replace("NUMBER", str(number))], check=True)
