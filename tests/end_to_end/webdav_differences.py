@@ -224,7 +224,9 @@ TABLE: tuple[Row, ...] = (
     Row(
         "of a condition that fails and a destination that is no good, either may be told",
         "conditions are asked of the source before the destination is looked at: RFC 9110, section 13.2.1 would have the other order",
-        lambda case: case.step.method in ("MOVE", "COPY") and case.step.is_conditional and case.statuses in ((403, 412), (409, 412), (500, 412)),
+        lambda case: case.step.method in ("MOVE", "COPY")
+        and case.step.is_conditional
+        and case.statuses in ((403, 412), (409, 412), (500, 412)),
     ),
     Row(
         "a destination that is locked is told before one that is no good",
