@@ -71,7 +71,7 @@ def _rows(entries: Iterator[Entry], base: str) -> Iterator[bytes]:
         inside = sum(entry.collection for entry in piece)
         collections, files, size = collections + inside, files + len(piece) - inside, size + sum(entry.size for entry in piece)
     summary = f"{_count(collections, 'folder')}, {_count(files, 'file')}, {readable(size)}"
-    yield ("</tbody>\n</table>\n" + frame.tail(summary)).encode()
+    yield ("</tbody>\n</table>\n" + frame.tail(summary if collections + files else "This folder is empty.")).encode()
 
 
 def _top(area: Area, path: bytes) -> str:

@@ -1,4 +1,4 @@
-"""davfs2, a whole Teapot and a kernel of their own. /etc is a copy, for the accounts that the service runs as; files are on ext4, for locks."""
+"""davfs2, a whole Teapot and a kernel of their own. /etc is a copy, for the service's accounts; files are on ext4, for locks."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ _FUSE = """\
 load fuse; load ipv6; load loop
 mkdir /run/etc; cp -a /etc/. /run/etc; mount --bind /run/etc /etc
 mount -t tmpfs -o mode=775,gid=$(getent group davfs2 | cut -d: -f3) tmpfs /var/cache/davfs2
-mkdir /run/files; truncate -s 400M /tmp/image; mkfs.ext4 -q -m 0 /tmp/image; mount -o loop /tmp/image /run/files; rmdir /run/files/lost+found
+truncate -s 400M /tmp/image; mkfs.ext4 -q -m 0 /tmp/image; mkdir /run/files; mount -o loop /tmp/image /run/files
 export TMPDIR=/run/files
 ln -sf /proc/self/mounts /etc/mtab
 """
