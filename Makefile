@@ -25,11 +25,12 @@ sources := $(shell find $(packages) -type f -not -name '*.pyc')
 description := $(wildcard pyproject.toml README.md LICENSE)
 pytest := $(venv)/bin/pytest --import-mode=append
 ARGS ?=
+JOBS ?= 2
 
 .PHONY: help demo test test-long test-kernel bench lint clean environment test-environment system-packages
 
 help:
-	@sed -n 's/^# \(make .*\)/\1/p' Makefile; echo "also: make lint, clean; ARGS='-k name' goes to pytest"
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile; echo "also: make lint, clean; ARGS='-k name' goes to pytest, JOBS=1 runs one test at a time"
 
 demo: GROUP := demo
 demo: environment
@@ -39,7 +40,7 @@ demo: environment
 test: GROUP := test
 test: test-environment
 	@echo "== tests"
-	@$(pytest) -m "not long and not kernel" $(ARGS)
+	@$(pytest) -n $(JOBS) --dist loadfile -m "not long and not kernel" $(ARGS)
 
 test-long: GROUP := test
 test-long: test-environment

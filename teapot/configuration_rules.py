@@ -5,8 +5,8 @@
 
 from collections.abc import Iterator
 
+from common import configuration_forms as forms
 from common.configuration_types import Complaint
-from teapot import configuration_forms as forms
 from teapot.configuration import Accounts, Configuration, Issuer, Mapping, MappingAlise, Server
 from teapot.storage_area_rules import area_complaints
 

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from common import configuration_forms as forms
 from common.configuration_types import Complaint
-from teapot import configuration_forms as forms
 from teapot.accounts import is_account_name
 from teapot.configuration import Configuration, StorageArea
 

@@ -56,6 +56,22 @@ def nothing_left_over(request: pytest.FixtureRequest) -> Iterator[None]:
         assert not left, f"left over: {left}"
 
 
+@pytest.fixture(autouse=True)
+def the_umask_stays() -> Iterator[None]:
+    """Of another umask, files that later tests write for service accounts could not be read by them."""
+    before = _umask()
+    yield
+    after = _umask()
+    os.umask(before)
+    assert after == before, f"the umask was {before:04o} and is {after:04o}"
+
+
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current
+
+
 @pytest.fixture(scope="session")
 def root() -> None:
     """What needs this is left out when an ordinary user runs the tests."""

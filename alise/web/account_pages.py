@@ -24,7 +24,7 @@ async def my_links(request: web.Request) -> web.StreamResponse:
 async def activity(request: web.Request) -> web.StreamResponse:
     """GET /{site}/activity"""
     service, session = request.app[SERVICE], await require_session(request)
-    events = await service.links.events_of(await account_of(service, session))
+    events = await service.accounts.events_of(await account_of(service, session))
     return service.pages.render(request, "activity.html", site=service.site(session.site).provider, events=events)
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from alise.login.provider import Provider
 from alise.storage.browser import Identity, Notice, Session
-from alise.web.link_book import LinkRefused
+from alise.storage.people import LinkRefused
 from alise.web.logins import send_to
 from alise.web.request_guard import REQUEST_ID, Refusal
 from alise.web.service import PROOF_S, SERVICE

@@ -15,11 +15,11 @@ from alise.login.code_flow import Refused, begin, complete, logout_url
 from alise.login.provider import ProvenIdentity
 from alise.login.remote_provider import RemoteProvider
 from alise.storage.browser import Flow, Identity, Purpose, Session, SessionContent
+from alise.storage.people import LinkRefused
 from alise.web.browser_cookie import BROWSER
-from alise.web.link_book import LinkRefused
 from alise.web.pages import SESSION
-from alise.web.request_guard import Refusal, leads_elsewhere, renew_browser
-from alise.web.service import SERVICE, Service
+from alise.web.request_guard import REQUEST_ID, Refusal, leads_elsewhere, renew_browser
+from alise.web.service import SERVICE
 from alise.web.signed_in import session_of
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ async def send_to(
 ) -> web.StreamResponse:
     """A page that leads to the provider. Chromium holds every address on the way against form-action, so a redirect would not do."""
     service = request.app[SERVICE]
+    if wait_s := service.admit_login(request):
+        raise Refusal(429, "too_many_logins", wait_s, site=request.match_info["site"])
     try:
         url, begun = await begin(remote, service.redirect_uri(remote), fresh=fresh, language=service.pages.language(request))
     except Refused as refused:
@@ -87,8 +89,8 @@ async def _proven(request: web.Request, remote: RemoteProvider, state: str, flow
 
 
 async def _after_login(request: web.Request, remote: RemoteProvider, flow: Flow, who: ProvenIdentity) -> web.StreamResponse:
-    service, person = request.app[SERVICE], _identity(remote, who)
-    account = await _account(service, flow.site, person, who.username)
+    person = _identity(remote, who)
+    account = await _account(request, flow.site, person, who.username)
     browser = request.headers.get("User-Agent", "")[:_LONGEST_BROWSER_NAME]
     content = SessionContent(person, account, browser, who.id_token)
     return await _new_session(request, flow.site, content, f"/{flow.site}")
@@ -128,9 +130,9 @@ async def _new_session(request: web.Request, site: str, content: SessionContent,
     return web.Response(status=303, headers={"Location": then})
 
 
-async def _account(service: Service, site: str, person: Identity, username: str | None) -> str:
+async def _account(request: web.Request, site: str, person: Identity, username: str | None) -> str:
     try:
-        return (await service.links.account_for(site, person, username or "")).username
+        return (await request.app[SERVICE].accounts.log_in(site, person, username or "", request[REQUEST_ID])).username
     except LinkRefused as refused:
         raise Refusal(403, refused.code, site=site) from refused
 

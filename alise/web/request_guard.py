@@ -33,9 +33,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Refusal(Exception):
     """Ends a request with a page; `code` chooses its words (see message.html)."""
 
-    def __init__(self, status: int, code: str, **names: str) -> None:
+    def __init__(self, status: int, code: str, wait_s: float = 0.0, **names: str) -> None:
         super().__init__(status, code)
-        self.status, self.code, self.names = status, code, names
+        self.status, self.code, self.wait_s, self.names = status, code, wait_s, names
 
 
 def guarded(handler: Handler) -> Handler:
@@ -99,7 +99,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 def _page(request: web.Request, refusal: Refusal) -> web.Response:
     log.info("request %s: %s %s", request[REQUEST_ID], refusal.status, refusal.code)
     pages = request.app[SERVICE].pages
-    return pages.render(request, "message.html", refusal.status, code=refusal.code, names=refusal.names, request_id=request[REQUEST_ID])
+    about = {"code": refusal.code, "names": refusal.names, "request_id": request[REQUEST_ID]}
+    answer = pages.render(request, "message.html", refusal.status, **about)
+    if refusal.wait_s:
+        answer.headers["Retry-After"] = str(int(refusal.wait_s) + 1)
+    return answer
 
 
 async def _require_our_form(request: web.Request) -> None:

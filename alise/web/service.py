@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from alise.http.allowance import Allowance
+from alise.http.client_address import ClientAddresses, household
 from alise.login.provider import Provider
 from alise.login.remote_provider import RemoteProvider
+from alise.storage.accounts import Accounts
 from alise.storage.browser import BrowserStore
-from alise.web.link_book import LinkBook
+from alise.storage.links import Links
 from alise.web.pages import Pages
 
 RECENT_S = 300  # the site login, when a link is made or taken away
@@ -20,8 +23,11 @@ class Service:
     public_url: str  # scheme, host and port; addresses are made of it, never of what a request says
     providers: Mapping[str, RemoteProvider]
     sessions: BrowserStore
-    links: LinkBook
+    accounts: Accounts
+    links: Links
     pages: Pages
+    addresses: ClientAddresses
+    logins: Allowance  # how many a client may begin
 
     def site(self, name: str) -> RemoteProvider:
         """404 for what is no site: external providers are none."""
@@ -44,6 +50,14 @@ class Service:
 
     def by_issuer(self, issuer: str) -> Provider | None:
         return next((each.provider for each in self.providers.values() if each.provider.issuer == issuer), None)
+
+    def admit_login(self, request: web.Request) -> float:
+        """0, and it is counted; otherwise how many seconds this client has to wait."""
+        client = household(self.addresses.of(request))
+        wait_s = self.logins.wait_s(client)
+        if not wait_s:
+            self.logins.spend(client)
+        return wait_s
 
     def redirect_uri(self, remote: RemoteProvider) -> str:
         """The address that is registered at the provider: a different one for each."""

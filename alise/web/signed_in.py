@@ -5,8 +5,8 @@ import time
 from aiohttp import web
 
 from alise.storage.browser import Identity, Session
+from alise.storage.people import Account, LinkRefused
 from alise.web.browser_cookie import BROWSER
-from alise.web.link_book import Account
 from alise.web.pages import SESSION
 from alise.web.request_guard import Refusal
 from alise.web.service import RECENT_S, SERVICE, Service
@@ -31,7 +31,10 @@ async def require_session(request: web.Request) -> Session:
 
 
 async def account_of(service: Service, session: Session) -> Account:
-    return await service.links.account_for(session.site, session.content.person, session.content.username)
+    try:
+        return await service.accounts.account_for(session.site, session.content.person, session.content.username)
+    except LinkRefused as refused:
+        raise Refusal(403, refused.code, site=session.site) from refused
 
 
 def is_recent(person: Identity, within_s: float = RECENT_S) -> bool:

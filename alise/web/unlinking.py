@@ -4,7 +4,7 @@ import msgspec
 from aiohttp import web
 
 from alise.storage.browser import Notice, Session
-from alise.web.link_book import Account, Link
+from alise.storage.people import Account, Link
 from alise.web.logins import send_to
 from alise.web.request_guard import REQUEST_ID, Refusal
 from alise.web.service import SERVICE
@@ -46,4 +46,6 @@ async def _link(request: web.Request, session: Session, link_id: str) -> tuple[L
     named = [each for each in here if link_id in ("", each.id)]
     if not named:
         raise Refusal(404, "no_such_link", site=session.site)
+    if named[0].suspended:
+        raise Refusal(403, "link_suspended", site=session.site)
     return named[0], len(theirs) - 1

@@ -8,10 +8,12 @@ from typing import NamedTuple
 import pytest
 
 from alise.login.provider import Provider
+from alise.storage.administration import Administration, NewLink
+from alise.storage.api_keys import ApiKeys, NewKey
 from teapot.demo.certificates import ServerFiles
 from tests.alise.providers.made_provider import MadeProvider, made_provider
 from tests.alise.providers.oidc_provider import free_port
-from tests.alise.running import Alise, Browser, alise
+from tests.alise.running import Alise, Browser, Client, alise
 
 
 class Stage(NamedTuple):
@@ -40,3 +42,35 @@ async def stage(tmp_path: Path, server_files: ServerFiles, ca: Path) -> AsyncIte
             return browser
 
         yield Stage(running, site, ext, other, new_browser)
+
+
+class Desk(NamedTuple):
+    """An ALISE whose providers nobody asks, with a key, and a link: ada@uni.example at ISSUER is alice at hpc."""
+
+    alise: Alise
+    client: Client
+    key: NewKey
+    keys: ApiKeys
+    administration: Administration
+
+
+ISSUER, SITE_ISSUER, GOOGLE = "https://iam.example.org/", "https://site.example.org/realms/hpc", "https://accounts.google.com"
+ADA = "ada@uni.example"
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, server_files: ServerFiles, ca: Path) -> AsyncIterator[Desk]:
+    described = [
+        Provider("hpc", SITE_ISSUER, "alise", "secret", internal=True),
+        Provider("lab", f"{SITE_ISSUER}-lab", "alise", "secret", internal=True),
+        Provider("iam", ISSUER, "alise", "secret"),
+        Provider("google", GOOGLE, "alise", "secret"),
+    ]
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(alise(tmp_path, free_port(), described, server_files, ca))
+        client = Client(running)
+        stack.push_async_callback(client.http.close)
+        keys = ApiKeys(running.running.engine, 365)
+        administration = Administration(running.running.keeping, "a test")
+        await administration.add(NewLink("hpc", "alice", ISSUER, ADA), SITE_ISSUER)
+        yield Desk(running, client, await keys.create("hpc", "teapot", "a test"), keys, administration)

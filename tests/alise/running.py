@@ -1,9 +1,10 @@
 """ALISE's pages served over TLS on a loopback port, and a browser without a screen: a cookie jar that fills in forms."""
 
 import html
+import json
 import re
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +13,16 @@ from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 from aiohttp import web
-from sqlalchemy.ext.asyncio import create_async_engine
+from yarl import URL
 
+from alise.assembly import Running, assembled
+from alise.configuration import Api, Configuration, Server
+from alise.configuration import Provider as ConfiguredProvider
 from alise.login.provider import Provider
-from alise.login.remote_provider import RemoteProvider
-from alise.storage import browser
-from alise.storage.browser import BrowserStore
-from alise.web.pages import Pages
-from alise.web.routes import add_to
+from alise.serve import make_runner
+from alise.storage.database import open_engine
 from alise.web.service import Service
 from teapot.demo.certificates import ServerFiles
-from tests.alise.link_book import SqliteLinkBook
 from tests.alise.providers.made_provider import MadeProvider
 
 _FORM_TOKEN = re.compile(r'name="form_token" value="([0-9a-f]+)"')
@@ -33,32 +33,67 @@ _REFRESH = re.compile(r'content="0; url=([^"]+)"')
 class Alise:
     url: str
     ca: Path
-    links: SqliteLinkBook
-    service: Service
+    running: Running
+
+    @property
+    def service(self) -> Service:
+        return self.running.service
+
+    async def all_links(self) -> list[tuple[str, str]]:
+        """(username, subject) of what is linked, for tests to look at."""
+        columns = "username, subject FROM service_link"
+        async with self.running.engine.connect() as connection:
+            return [(row[0], row[1]) for row in await connection.exec_driver_sql(f"SELECT {columns} ORDER BY username, subject")]
+
+    async def run_sql(self, statement: str) -> None:
+        async with self.running.engine.begin() as connection:
+            await connection.exec_driver_sql(statement)
+
+
+def configuration(port: int, providers: Iterable[Provider], **settings: Any) -> Configuration:
+    """settings: of [server], `api`, and `administrators`: provider to (claim, values)."""
+    api = settings.pop("api", Api())
+    administrators = settings.pop("administrators", {})
+    about = {"operator": "Example Computing Centre", "contact": "help@example.org", "logins_per_minute": 1000} | settings
+    server = Server(public_url=f"https://localhost:{port}", **about)
+    return Configuration(server=server, api=api, provider=tuple(_configured(each, administrators.get(each.name)) for each in providers))
+
+
+def _configured(each: Provider, administrators: tuple[str, tuple[str, ...]] | None) -> ConfiguredProvider:
+    claim, values = administrators or ("", ())
+    return ConfiguredProvider(
+        name=each.name,
+        issuer=each.issuer,
+        client_id=each.client_id,
+        client_secret_file="/not/read",
+        internal=each.internal,
+        title=each.title,
+        username_claim=each.username_claim,
+        scopes=each.scopes,
+        ca="" if each.ca == "system" else each.ca,
+        fresh_by=each.fresh_by,
+        admin_claim=claim,
+        admin_values=values,
+    )
 
 
 @asynccontextmanager
-async def alise(folder: Path, port: int, providers: Iterable[Provider], files: ServerFiles, ca: Path) -> AsyncIterator[Alise]:
+async def alise(
+    folder: Path, port: int, providers: Sequence[Provider], files: ServerFiles, ca: Path, database_url: str = "", **settings: Any
+) -> AsyncIterator[Alise]:
+    described = configuration(port, providers, **settings)
     async with AsyncExitStack() as stack:
-        engine = create_async_engine(f"sqlite+aiosqlite:///{folder}/browser.db")
+        engine = open_engine(database_url or f"sqlite+aiosqlite:///{folder}/alise.db")
         stack.push_async_callback(engine.dispose)
-        async with engine.begin() as connection:
-            await connection.run_sync(browser.metadata.create_all)
-        remotes = {each.name: RemoteProvider(each, 5.0) for each in providers}
-        for remote in remotes.values():
-            stack.push_async_callback(remote.close)
-        links, url = SqliteLinkBook(folder / "links.db"), f"https://localhost:{port}"
-        stack.callback(links.rows.close)
-        service = Service(url, remotes, BrowserStore(engine), links, Pages("Example Computing Centre", "help@example.org"))
-        app = web.Application()
-        add_to(app, service)
-        runner = web.AppRunner(app, shutdown_timeout=0.2)
+        secrets = {each.name: each.client_secret for each in providers}
+        running = await stack.enter_async_context(assembled(described, engine, secrets))
+        runner = make_runner(running, 0.2)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(files.certificate, files.key)
         await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
-        yield Alise(url, ca, links, service)
+        yield Alise(described.server.public_url, ca, running)
 
 
 @dataclass(frozen=True)
@@ -66,6 +101,10 @@ class Answer:
     status: int
     headers: Any
     text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
 
     @property
     def form_token(self) -> str:
@@ -80,10 +119,32 @@ class Answer:
         return html.unescape(found[1])
 
 
+class Client:
+    """A service: it sends what it is told, byte for byte."""
+
+    def __init__(self, alise: Any) -> None:
+        """alise: has `url` and `ca`."""
+        self.alise = alise
+        tls = ssl.create_default_context(cafile=alise.ca)
+        self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls), cookie_jar=aiohttp.DummyCookieJar())
+
+    async def get(self, path: str, key: str = "", method: str = "GET", **asked: Any) -> Answer:
+        return await self._ask(method, path, key, **asked)
+
+    async def post(self, path: str, document: Any, key: str = "", **asked: Any) -> Answer:
+        return await self._ask("POST", path, key, json=document, **asked)
+
+    async def _ask(self, method: str, path: str, key: str, **asked: Any) -> Answer:
+        headers = asked.pop("headers", {}) | ({"Authorization": f"Bearer {key}"} if key else {})
+        async with self.http.request(method, URL(self.alise.url + path, encoded=True), headers=headers, **asked) as answer:
+            return Answer(answer.status, answer.headers, await answer.text())
+
+
 class Browser:
     """One person's: cookies of its own. It follows no redirect by itself."""
 
-    def __init__(self, alise: Alise) -> None:
+    def __init__(self, alise: Any) -> None:
+        """alise: has `url` and `ca`."""
         self.alise = alise
         tls = ssl.create_default_context(cafile=alise.ca)
         self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls), cookie_jar=aiohttp.CookieJar())

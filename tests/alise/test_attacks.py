@@ -40,7 +40,7 @@ async def age(browser: Browser, seconds: float) -> None:
 
 async def test_two_logins_and_a_confirmation_link(stage: Stage) -> None:
     browser = await linked(stage)
-    assert stage.alise.links.all_links() == [("alice", "ada@uni.example")]
+    assert await stage.alise.all_links() == [("alice", "ada@uni.example")]
     assert "Ada" in (await browser.get("/site")).text
 
 
@@ -50,7 +50,7 @@ async def test_forced_linking_a_callback_of_the_attackers_login_in_the_victims_b
     answer = await victim.get(trap)
     assert answer.status == 400 and "did not begin here" in answer.text
     assert (await victim.get("/site/confirm")).status == 409
-    assert stage.alise.links.all_links() == [] and stage.ext.sent_codes == []
+    assert await stage.alise.all_links() == [] and stage.ext.sent_codes == []
 
 
 async def test_login_csrf_a_callback_that_would_log_the_victim_in_as_the_attacker(stage: Stage) -> None:
@@ -140,7 +140,7 @@ async def test_shared_browser_what_b_links_after_a_has_logged_out_is_bs(stage: S
     assert (await browser.get("/site/confirm")).status == 409, "a proof of the one before"
     await browser.prove(stage.ext, sub="bobs")
     await browser.post("/site/confirm", {"decision": "link"})
-    assert stage.alise.links.all_links() == [("bob", "bobs")]
+    assert await stage.alise.all_links() == [("bob", "bobs")]
 
 
 async def test_shared_browser_b_logs_in_without_a_having_logged_out(stage: Stage) -> None:
@@ -180,7 +180,7 @@ async def test_csrf_a_form_of_another_website_changes_nothing(stage: Stage, addr
     await browser.prove(stage.other, sub="second")
     answer = await browser.post(address, {"decision": "link"}, page="/site", origin="https://evil.example")
     assert answer.status == 403
-    assert stage.alise.links.all_links() == [("alice", "ada@uni.example")] and "alice" in (await browser.get("/site")).text
+    assert await stage.alise.all_links() == [("alice", "ada@uni.example")] and "alice" in (await browser.get("/site")).text
 
 
 @pytest.mark.parametrize(
@@ -192,14 +192,14 @@ async def test_csrf_a_form_without_the_right_origin(stage: Stage, headers: dict[
     browser = await linked(stage)
     token = (await browser.get("/site/unlink/ext")).form_token
     answer = await browser._ask("POST", "/site/unlink/ext", data={"form_token": token}, headers=headers)
-    assert answer.status == 403 and len(stage.alise.links.all_links()) == 1
+    assert answer.status == 403 and len(await stage.alise.all_links()) == 1
 
 
 async def test_csrf_a_form_with_the_token_of_another_browser(stage: Stage) -> None:
     browser, attacker = await linked(stage), await logged_in(stage, **MALLORY)
     token = (await attacker.get("/site")).form_token
     answer = await browser.post("/site/unlink/ext", {"form_token": token})
-    assert answer.status == 403 and len(stage.alise.links.all_links()) == 1
+    assert answer.status == 403 and len(await stage.alise.all_links()) == 1
 
 
 async def test_no_get_changes_anything(stage: Stage) -> None:
@@ -207,7 +207,7 @@ async def test_no_get_changes_anything(stage: Stage) -> None:
     await browser.prove(stage.other, sub="second")
     for page in ("unlink/ext", "confirm", "link/other", "linked", "logout", "login", "sessions"):
         await browser.get(f"/site/{page}")
-    assert stage.alise.links.all_links() == [("alice", "ada@uni.example")] and "alice" in (await browser.get("/site")).text
+    assert await stage.alise.all_links() == [("alice", "ada@uni.example")] and "alice" in (await browser.get("/site")).text
 
 
 async def test_a_second_person_linking_the_same_identity_is_refused_and_both_are_told(stage: Stage) -> None:
@@ -216,7 +216,7 @@ async def test_a_second_person_linking_the_same_identity_is_refused_and_both_are
     answer = await bob.post("/site/confirm", {"decision": "link"})
     assert answer.status == 409 and "alice" not in answer.text.lower()
     assert "Somebody tried to link" in (await alice.get("/site/activity")).text
-    assert stage.alise.links.all_links() == [("alice", "ada@uni.example")]
+    assert await stage.alise.all_links() == [("alice", "ada@uni.example")]
 
 
 async def test_of_parallel_confirmations_of_one_identity_one_wins(stage: Stage) -> None:
@@ -225,7 +225,7 @@ async def test_of_parallel_confirmations_of_one_identity_one_wins(stage: Stage) 
         await each.prove(stage.ext, **ADA)
     answers = await asyncio.gather(*(each.post("/site/confirm", {"decision": "link"}) for each in people))
     assert sorted(each.status for each in answers) == [303] + [409] * 5
-    assert len(stage.alise.links.all_links()) == 1
+    assert len(await stage.alise.all_links()) == 1
 
 
 async def test_a_second_login_that_is_ten_minutes_old_links_nothing(stage: Stage) -> None:
@@ -233,7 +233,7 @@ async def test_a_second_login_that_is_ten_minutes_old_links_nothing(stage: Stage
     await browser.prove(stage.ext, **ADA)
     await age(browser, 601)
     assert (await browser.post("/site/confirm", {"decision": "link"}, page="/site")).status == 409
-    assert stage.alise.links.all_links() == []
+    assert await stage.alise.all_links() == []
 
 
 async def test_saying_no_forgets_the_proof(stage: Stage) -> None:
@@ -247,19 +247,44 @@ async def test_unlinking_long_after_the_login_asks_for_it_again(stage: Stage) ->
     browser = await linked(stage)
     await age(browser, 400)
     handed_over = await browser.post("/site/unlink/ext")
-    assert len(stage.alise.links.all_links()) == 1
+    assert len(await stage.alise.all_links()) == 1
     answer = await browser.come_back(stage.site, handed_over, "site", **ALICE)
     assert answer.headers["Location"].startswith("/site/unlink/ext?link=")
-    assert len(stage.alise.links.all_links()) == 1, "coming back unlinks nothing by itself"
+    assert len(await stage.alise.all_links()) == 1, "coming back unlinks nothing by itself"
     assert (await browser.post("/site/unlink/ext")).headers["Location"] == "/site"
-    assert stage.alise.links.all_links() == []
+    assert await stage.alise.all_links() == []
+
+
+async def test_a_suspended_link_is_shown_as_such_and_not_taken_away(stage: Stage) -> None:
+    browser = await linked(stage)
+    await stage.alise.run_sql("UPDATE link SET status = 'suspended'")
+    assert "has suspended this link" in (await browser.get("/site")).text
+    assert (await browser.get("/site/unlink/ext")).status == 403
+    answer = await browser.post("/site/unlink/ext", {"link": "1"}, page="/site/link/other")
+    assert answer.status == 403 and await stage.alise.all_links() == [("alice", "ada@uni.example")]
+
+
+async def test_a_suspended_account_sees_nothing_more_with_the_session_it_has(stage: Stage) -> None:
+    browser = await logged_in(stage)
+    await stage.alise.run_sql("UPDATE account SET status = 'suspended'")
+    answer = await browser.get("/site")
+    assert answer.status == 403 and "suspended" in answer.text
+
+
+async def test_whoever_begins_logins_without_end_has_to_wait(stage: Stage) -> None:
+    browser = stage.new_browser()
+    service = stage.alise.service
+    for _ in range(1000):
+        service.logins.spend("127.0.0.1")
+    answer = await browser.post("/site/login", page="/site")
+    assert answer.status == 429 and int(answer.headers["Retry-After"]) >= 1
 
 
 async def test_nobody_unlinks_what_is_somebody_elses(stage: Stage) -> None:
     await linked(stage)
     mallory = await logged_in(stage, **MALLORY)
     answer = await mallory.post("/site/unlink/ext", {"link": "1"}, page="/site")
-    assert answer.status == 404 and len(stage.alise.links.all_links()) == 1
+    assert answer.status == 404 and len(await stage.alise.all_links()) == 1
 
 
 @pytest.mark.parametrize("parameter", ["redirect_uri", "next", "return_to", "state", "target"])
@@ -337,7 +362,7 @@ async def test_the_cookie_is_for_this_host_and_no_script(stage: Stage) -> None:
 
 async def test_an_error_page_has_a_request_id_and_no_detail(stage: Stage) -> None:
     browser = await logged_in(stage)
-    stage.alise.links.rows.execute("DROP TABLE link")
+    await stage.alise.run_sql("ALTER TABLE link RENAME TO elsewhere")
     answer = await browser.get("/site")
     assert answer.status == 500 and answer.headers["X-Request-Id"] in answer.text and "no such table" not in answer.text
 

@@ -10,7 +10,11 @@ import alise
 ROOT = Path(alise.__file__).parent
 ALLOWED = {
     "login": ("alise.login", "common"),
-    "web": ("alise.web", "alise.login", "alise.storage.browser", "common"),
+    "http": ("alise.http", "common"),
+    "storage": ("alise.storage", "common"),
+    "web": ("alise.web", "alise.login", "alise.storage", "alise.http", "common"),
+    "rest": ("alise.rest", "alise.login", "alise.storage", "alise.http", "common"),
+    "commands": ("alise.commands", "alise.storage", "alise.configuration", "common"),
 }
 
 

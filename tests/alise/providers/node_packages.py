@@ -13,13 +13,13 @@ _DESCRIPTION = ("package.json", "package-lock.json", ".npmrc")
 def node_packages() -> Path:
     """The folder that has node_modules, for exactly these versions."""
     digest = hashlib.sha256(b"".join((_HERE / name).read_bytes() for name in _DESCRIPTION)).hexdigest()[:12]
-    folder = _cache() / f"node-{digest}"
+    folder = cache() / f"node-{digest}"
     if not (folder / "complete").exists():
         _install(folder)
     return folder
 
 
-def _cache() -> Path:
+def cache() -> Path:
     return Path("/var/cache/teapot-dev") if os.getuid() == 0 else Path.home() / ".cache" / "teapot-dev"
 
 

@@ -1,4 +1,4 @@
-"""The forms of single values in teapot.toml: addresses, URLs, paths. Pure.
+"""The forms of single values in a configuration: addresses, URLs, paths. Pure.
 
 Each `why_not_...` answers why a value cannot be what it should be, in the words that the admin reads; None: it can.
 """

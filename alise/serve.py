@@ -1,0 +1,107 @@
+"""`alise serve`: listens, tells systemd, and ends in order: what is being answered is answered, what was noted is written.
+
+SIGTERM and SIGINT end it; SIGHUP reads the certificate again. Several processes may serve one database.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import ssl
+
+from aiohttp import web
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from alise.assembly import Running, Secrets, assembled
+from alise.configuration import Configuration, Server
+from alise.http.access_log import access_logger
+
+log = logging.getLogger(__name__)
+_ACCESS = logging.getLogger("alise.access")
+_BACKLOG = 1024
+_KEEPALIVE_S = 75.0
+
+
+class CannotServe(Exception):
+    """With what to do about it."""
+
+
+async def serve(configuration: Configuration, engine: AsyncEngine, secrets: Secrets) -> None:
+    """Until it is told to end. CannotServe."""
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ending.set)
+    try:
+        async with assembled(configuration, engine, secrets) as running:
+            await _listen_until(ending, configuration.server, running)
+    except (SQLAlchemyError, OSError) as failed:
+        raise CannotServe(f"{type(failed).__name__}: {_told(failed)}") from failed
+    finally:
+        await engine.dispose()
+
+
+async def _listen_until(ending: asyncio.Event, server: Server, running: Running) -> None:
+    tls = tls_of(server)
+    if tls:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _renew, tls, server)
+    runner = make_runner(running, server.shutdown_timeout_s)
+    await runner.setup()
+    try:
+        for address in server.listen:
+            host, _, port = address.rpartition(":")
+            await web.TCPSite(runner, host.strip("[]"), int(port), ssl_context=tls, backlog=_BACKLOG).start()
+        log.info("serving %s on %s", server.public_url, ", ".join(server.listen))
+        _tell_systemd("READY=1")
+        await ending.wait()
+        _tell_systemd("STOPPING=1")
+    finally:
+        await runner.cleanup()
+
+
+def make_runner(running: Running, shutdown_timeout_s: float) -> web.AppRunner:
+    return web.AppRunner(
+        running.app,
+        access_log_class=access_logger(running.addresses),
+        access_log=_ACCESS,
+        shutdown_timeout=shutdown_timeout_s,
+        keepalive_timeout=_KEEPALIVE_S,
+    )
+
+
+def tls_of(server: Server) -> ssl.SSLContext | None:
+    """CannotServe when the files cannot be used."""
+    if not server.tls_key:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(server.tls_certificate, server.tls_key)
+    except (OSError, ssl.SSLError) as failed:
+        raise CannotServe(f"server.tls_certificate, server.tls_key: {failed}") from failed
+    return context
+
+
+def _renew(tls: ssl.SSLContext, server: Server) -> None:
+    """For connections that come from now on."""
+    try:
+        tls.load_cert_chain(server.tls_certificate, server.tls_key)
+        log.info("the certificate was read again")
+    except (OSError, ssl.SSLError) as failed:
+        log.error("the certificate was not renewed: %s", failed)
+
+
+def _tell_systemd(state: str) -> None:
+    """sd_notify(3)."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+            end.connect("\0" + address[1:] if address.startswith("@") else address)
+            end.send(state.encode())
+
+
+def _told(failed: Exception) -> str:
+    """Without the statement and its values, which SQLAlchemy adds."""
+    return str(getattr(failed, "orig", None) or failed).splitlines()[0][:300]

@@ -1,0 +1,147 @@
+"""`alise serve` as a process: it starts when nobody else is there, it ends in order, and being killed leaves nothing half done."""
+
+import asyncio
+import os
+import random
+import signal
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from alise.login.provider import Provider
+from teapot.demo.certificates import ServerFiles
+from tests.alise.providers.made_provider import MadeProvider, made_provider
+from tests.alise.providers.oidc_provider import free_port
+from tests.alise.running import Browser, Client
+from tests.alise.service import AliseProcess
+
+ALICE = {"sub": "uid-of-alice", "preferred_username": "alice", "name": "Alice Archer"}
+
+
+class Stage(NamedTuple):
+    alise: AliseProcess
+    site: MadeProvider
+    ext: MadeProvider
+    database: Path
+    browsers: AsyncExitStack
+
+    async def logged_in(self, name: str = "alice") -> Browser:
+        browser = Browser(self.alise)
+        self.browsers.push_async_callback(browser.http.close)
+        person = ALICE if name == "alice" else {"sub": f"uid-of-{name}", "preferred_username": name}
+        assert (await browser.log_in(self.site, **person)).status == 303
+        return browser
+
+    def rows(self, statement: str) -> list[tuple[object, ...]]:
+        connection = sqlite3.connect(self.database)
+        try:
+            return connection.execute(statement).fetchall()
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, server_files: ServerFiles, ca: Path) -> AsyncIterator[Stage]:
+    async with AsyncExitStack() as stack:
+        site, ext = [await stack.enter_async_context(made_provider()) for _ in range(2)]
+        described = [
+            Provider("site", site.issuer, "alise", "secret", internal=True, username_claim="preferred_username"),
+            Provider("ext", ext.issuer, "alise", "secret", title="Federation"),
+        ]
+        alise = AliseProcess(tmp_path, free_port(), described, server_files, ca)
+        stack.callback(alise.kill)
+        await asyncio.to_thread(alise.start)
+        yield Stage(alise, site, ext, tmp_path / "alise.db", stack)
+
+
+def test_it_is_ready_within_two_seconds_though_every_provider_is_down(tmp_path: Path, server_files: ServerFiles, ca: Path) -> None:
+    described = [Provider(f"p{n}", f"https://127.0.0.1:{free_port()}", "c", "s", internal=not n) for n in range(20)]
+    alise = AliseProcess(tmp_path, free_port(), described, server_files, ca)
+    alise.start()
+    alise.stop()  # the database is there; bytecode is written
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        alise.start()
+        took.append(time.monotonic() - began)
+        alise.stop()
+    assert min(took) < 2, took
+
+
+async def test_sigterm_ends_it_at_once_though_a_service_waits_for_changes(stage: Stage) -> None:
+    key = stage.alise.run_json("keys", "create", "--site", "site", "--owner", "a service")["key"]
+    client = Client(stage.alise)
+    stage.browsers.push_async_callback(client.http.close)
+    waiting = asyncio.create_task(client.get("/api/v2/sites/site/changes?since=0&wait_s=25", key))
+    await asyncio.sleep(0.5)
+    began = time.monotonic()
+    assert await asyncio.to_thread(stage.alise.stop) == 0
+    assert (await waiting).status == 200
+    assert time.monotonic() - began < 3
+
+
+async def test_the_database_and_what_is_beside_it_are_its_accounts_alone(stage: Stage) -> None:
+    await stage.logged_in()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in stage.database.parent.glob("alise.db*")}
+    assert len(modes) >= 2 and set(modes.values()) == {0o600}, modes
+
+
+async def test_killed_between_the_two_logins_it_goes_on_where_it_was_and_nothing_is_linked_before(stage: Stage) -> None:
+    browser = await stage.logged_in()
+    handed_over = await browser.post("/site/link/ext")
+    stage.alise.kill()
+    await asyncio.to_thread(stage.alise.start)
+    assert stage.rows("SELECT * FROM link") == []
+    assert (await browser.come_back(stage.ext, handed_over, "ext", sub="ada")).headers["Location"] == "/site/confirm"
+    stage.alise.kill()
+    await asyncio.to_thread(stage.alise.start)
+    assert stage.rows("SELECT * FROM link") == []
+    assert (await browser.post("/site/confirm", {"decision": "link"})).headers["Location"] == "/site/linked"
+    assert stage.rows("SELECT subject FROM service_link") == [("ada",)]
+
+
+async def test_killed_at_the_commit_a_link_is_there_with_its_record_and_its_change_or_not_at_all(stage: Stage) -> None:
+    outcomes = []
+    for number in range(8):
+        browser = await stage.logged_in(f"user{number}")
+        await browser.prove(stage.ext, sub=f"ada{number}")
+        page = (await browser.get("/site/confirm")).form_token
+        headers = {"Origin": stage.alise.url, "Sec-Fetch-Site": "same-origin"}
+        data = {"form_token": page, "decision": "link"}
+        asked = asyncio.create_task(browser._ask("POST", "/site/confirm", data=data, headers=headers))
+        await asyncio.sleep(random.uniform(0.0, 0.03))
+        stage.alise.kill()
+        await asyncio.gather(asked, return_exceptions=True)
+        await asyncio.to_thread(stage.alise.start)
+        links = len(stage.rows(f"SELECT * FROM service_link WHERE subject = 'ada{number}'"))
+        records = len(stage.rows(f"SELECT * FROM audit WHERE action = 'linked' AND account = 'user{number}'"))
+        changes = len(stage.rows(f"SELECT * FROM service_change WHERE subject = 'ada{number}'"))
+        assert links == records == changes, (number, links, records, changes)
+        outcomes.append(links)
+    assert stage.alise.run_json("audit", "verify")["whole"]
+    assert set(outcomes) <= {0, 1}
+
+
+async def test_a_certificate_is_renewed_by_a_signal(stage: Stage) -> None:
+    assert stage.alise.process
+    os.kill(stage.alise.process.pid, signal.SIGHUP)
+    while "the certificate was read again" not in stage.alise.log():
+        await asyncio.sleep(0.05)
+    assert stage.alise.is_ready()
+
+
+async def test_no_secret_gets_into_its_log(stage: Stage) -> None:
+    browser = await stage.logged_in()
+    await browser.prove(stage.ext, sub="ada")
+    key = stage.alise.run_json("keys", "create", "--site", "site", "--owner", "a service")["key"]
+    stage.alise.get(f"/api/v1/target/site/mapping/issuer/x/user/y?apikey={key}")
+    stage.alise.get(f"/api/v1/target/site/validate_apikey/{key}")
+    log = stage.alise.log()
+    assert "GET /api/v1/target/site/mapping/issuer/x/user/y 401" in log
+    for secret in (key, browser.cookie, "code=once", "state=", "secret"):
+        assert secret not in log, secret
