@@ -82,15 +82,48 @@ def test_accounts_and_groups_are_those_of_the_system() -> None:
 
 
 
+def in_another_etc(file: str, make: str, then: str) -> None:
+    """Runs `then` in a process of its own, for which /etc/FILE is what `make` has made as `path`."""
+    program = f"""
+import contextlib, ctypes, os, threading, time
+from pathlib import Path
+from teapot.kernel import name_service
+libc, path = ctypes.CDLL(None, use_errno=True), Path("/dev/shm/name-service-{os.getpid()}")
+{make}
+assert libc.unshare(0x20000) == 0 and libc.mount(None, b"/", None, 1 << 18 | 1 << 14, None) == 0, ctypes.get_errno()
+assert libc.mount(os.fsencode(path), b"/etc/{file}", None, 4096, None) == 0, ctypes.get_errno()
+{then}
+"""
+    try:
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+    finally:
+        Path(f"/dev/shm/name-service-{os.getpid()}").unlink(missing_ok=True)
+
+
 @pytest.mark.parametrize("number", [1000, 65_000])
-def test_an_account_may_be_in_very_many_groups(number: int) -> None:
-    """What is asked is a process of its own: it reads another /etc/group."""
-    program = (
-        "import ctypes, os; from pathlib import Path; from teapot.kernel import name_service;"
-        "ctypes.CDLL(None).unshare(0x20000); ctypes.CDLL(None).mount(None, b'/', None, 1 << 18 | 1 << 14, None);"
-        "Path('/dev/shm/group').write_text(''.join(f'g{each}:x:{each}:root\\n' for each in range(1, NUMBER)));"
-        "assert not ctypes.CDLL(None).mount(b'/dev/shm/group', b'/etc/group', None, 4096, None);"
-        "os.unlink('/dev/shm/group');"
-        "assert name_service.groups('root', 0) == tuple(range(NUMBER)), name_service.groups('root', 0)"
-    )
-    subprocess.run([sys.executable, "-c", program.replace("NUMBER", str(number))], check=True)
+def test_an_account_may_be_in_very_many_groups(root: None, number: int) -> None:
+    make = f"path.write_text(''.join(f'g{{each}}:x:{{each}}:root\\n' for each in range(1, {number})))"
+    in_another_etc("group", make, f"assert name_service.groups('root', 0) == tuple(range({number}))")
+
+
+def test_a_group_may_have_very_many_members(root: None) -> None:
+    make = "path.write_text('many:x:4711:' + ','.join(f'somebody{each}' for each in range(20_000)) + '\\n')"
+    in_another_etc("group", make, "assert name_service.group_id('many') == 4711")
+
+
+@pytest.mark.parametrize(
+    ("file", "asked"), [("group", "groups('root', 0)"), ("group", "group_id('root')"), ("passwd", "passwd('root')")], ids=lambda one: one
+)
+def test_other_threads_run_while_a_directory_is_slow(root: None, file: str, asked: str) -> None:
+    """os.getgrouplist() would stop them all."""
+    then = f"""
+asking = threading.Thread(target=lambda: name_service.{asked}, daemon=True)
+asking.start()
+ticks = [time.sleep(0.01) for _ in range(30)]
+assert asking.is_alive()
+while asking.is_alive():
+    asking.join(0.01)
+    with contextlib.suppress(OSError), open(os.open(path, os.O_WRONLY | os.O_NONBLOCK), "w") as answer:
+        answer.write("root:x:0:\\n")
+"""
+    in_another_etc(file, "os.mkfifo(path)", then)
