@@ -12,7 +12,7 @@ _LINKED = '<p><a href="{address}">Link your account</a></p>\n'
 
 def is_wanted(method: str, accept: bytes) -> bool:
     """Browsers name HTML; programs take anything, and get the problem as RFC 9457 has it."""
-    return method == "GET" and b"text/html" in accept.lower()
+    return method in ("GET", "HEAD") and b"text/html" in accept.lower()
 
 
 def page(problem: Problem, request_id: str, link_url: str) -> bytes:

@@ -68,6 +68,8 @@ def test_a_browser_is_told_of_a_problem_in_words_and_a_program_as_ever(teapot: T
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert b"<h1>404 Not Found</h1>" in page.body and b"There is nothing at this path." in page.body
     assert page.headers["x-request-id"].encode() in page.body and b"nothing>" not in page.body
+    head = teapot.request("HEAD", "/home/<nothing>", as_alice, headers=browser)
+    assert head.body == b"" and head.headers["content-length"] == page.headers["content-length"]
     assert teapot.request("GET", "/home/x", headers=browser).headers["www-authenticate"].startswith("Bearer")
     for method, accept in (("GET", "*/*"), ("GET", "application/json"), ("PROPFIND", browser["Accept"])):
         answer = teapot.request(method, "/home/nothing", as_alice, headers={"Accept": accept})
