@@ -17,6 +17,7 @@ from teapot.channel import packets
 from teapot.channel import spawner_messages as messages
 from teapot.channel.spawner_messages import Form
 from teapot.spawner.counts import Counts
+from teapot.spawner.refusals import Refusals
 from teapot.spawner.rows import Rows
 from teapot.spawner.workers import State, Worker, Workers
 
@@ -52,6 +53,7 @@ class Desk:
         self.waiting: list[Ask] = []
         self.peers: dict[tuple[str, int], Peer] = {}
         self.counts = Counts()
+        self.refusals = Refusals()
         self._maximum = maximum
         self.patience_s = patience_s
         self._give_birth, self._hear_master = give_birth, hear_master
@@ -111,11 +113,12 @@ class Desk:
     def refuse_further(self, worker: Worker, why: str) -> None:
         """PAM does not let its account in any more."""
         log.warning("account %s is served no more: %s", worker.account, why)
+        self.refusals.note(worker.names, time.monotonic())
         self._end(worker)
 
     def _end(self, worker: Worker) -> None:
         self._dismiss(worker, control.ABORT)
-        for name in (worker.account, *worker.other_names):
+        for name in worker.names:
             self.rows.drop_account(name)
 
     def _retire(self, peer: Peer, form: Form) -> None:
@@ -129,7 +132,7 @@ class Desk:
         ask = Ask(peer.number, form.number, form.name, time.monotonic() + self.patience_s)
         if not self._permitted(ask):
             self._refuse(ask, "not_allowed")
-        elif not accounts.is_account_name(ask.account):
+        elif not accounts.is_account_name(ask.account) or self.refusals.stand(ask.account, time.monotonic()):
             self._refuse(ask, "account_refused")
         elif sum(waiting.gateway == ask.gateway for waiting in self.waiting) >= MAX_WAITING:
             self._refuse(ask, "too_many_workers")

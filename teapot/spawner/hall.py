@@ -95,10 +95,12 @@ class Hall:
         log.warning("no worker for %r: %s", worker.account, text)
         worker.move(State.LEAVING)
         worker.has_failed, worker.kill_at = True, time.monotonic() + FAILED_S
+        if reason == "account_refused":
+            self._desk.refusals.note(worker.names, time.monotonic())
         self._refuse_all(worker, reason if reason in messages.REASONS else "worker_failed")
 
     def _refuse_all(self, worker: Worker, reason: str) -> None:
-        for name in (worker.account, *worker.other_names):
+        for name in worker.names:
             self._desk.refuse_all(name, reason)
 
     def _stays(self, worker: Worker, idle_since: float | None) -> None:
