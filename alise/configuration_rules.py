@@ -7,7 +7,7 @@ from alise.configuration import Configuration, Database, Provider, Server
 from common import configuration_forms as forms
 from common.configuration_types import Complaint
 
-DATABASES = ("sqlite+aiosqlite:///", "postgresql+asyncpg://", "postgresql://")
+DATABASES = ("sqlite+aiosqlite:////", "postgresql+asyncpg://", "postgresql://")  # a file has an absolute path
 PAGES = ("api", "oauth2", "static", "privacy", "privacy.html", "logged-out", "health", "favicon.ico")  # paths that no site may have
 
 

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 _ACCESS = logging.getLogger("alise.access")
 _BACKLOG = 1024
 _KEEPALIVE_S = 75.0
+_LONGEST_FIELD = 32 * 1024  # a token with many entitlements
 
 
 class CannotServe(Exception):
@@ -70,6 +71,7 @@ def make_runner(running: Running, shutdown_timeout_s: float) -> web.AppRunner:
         access_log=_ACCESS,
         shutdown_timeout=shutdown_timeout_s,
         keepalive_timeout=_KEEPALIVE_S,
+        max_field_size=_LONGEST_FIELD,
     )
 
 

@@ -13,6 +13,8 @@ import msgspec
 from sqlalchemy import Column, Float, Index, LargeBinary, MetaData, Row, String, Table, Text, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from alise.storage.database import reading
+
 IDLE_S = 15 * 60
 LONGEST_S = 8 * 3600
 FLOW_S = 600
@@ -123,7 +125,7 @@ class BrowserStore:
 
     async def session(self, browser_id: str) -> Session | None:
         now, key = self._clock(), hash_of(browser_id)
-        async with self._engine.connect() as connection:
+        async with reading(self._engine).connect() as connection:
             row = (await connection.execute(select(browser_session).where(browser_session.c.id_hash == key))).one_or_none()
         if row is None or now >= row.ends_at or now - row.seen_at > IDLE_S:
             return None
@@ -143,7 +145,7 @@ class BrowserStore:
         now = self._clock()
         alive = (browser_session.c.ends_at > now) & (browser_session.c.seen_at >= now - IDLE_S)
         wanted = select(browser_session).where(_same_person(session), alive).order_by(browser_session.c.seen_at.desc())
-        async with self._engine.connect() as connection:
+        async with reading(self._engine).connect() as connection:
             return [_session(row) for row in await connection.execute(wanted)]
 
     async def forget_proofs(self, session: Session) -> None:

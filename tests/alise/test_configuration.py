@@ -95,7 +95,7 @@ def test_what_is_given_twice_is_refused(tmp_path: Path) -> None:
     assert "hpc is given twice" in said and "https://login.example.org/ is given twice" in said
 
 
-@pytest.mark.parametrize("url", ["mysql://u:hidden@h/d", "sqlite:///x", "postgresql+psycopg://u:hidden@h/d", "alise.db", "postgresql://"])
+@pytest.mark.parametrize("url", ["mysql://u:hidden@h/d", "sqlite+aiosqlite:///x", "postgresql+psycopg://u:hidden@h/d", "alise.db", "postgresql://"])
 def test_a_database_that_is_none_is_refused_and_its_password_not_told(tmp_path: Path, url: str) -> None:
     said = complaints(tmp_path, {**minimal(), "database": {"url": url}})
     assert "database.url: must begin with" in said and "hidden" not in said
