@@ -12,6 +12,7 @@ from teapot.channel import control_messages as control
 from teapot.channel import spawner_messages as messages
 from teapot.spawner.account_phase import Rounds
 from teapot.spawner.desk import Desk
+from teapot.spawner.dismissal import lost
 from teapot.spawner.workers import State, Worker
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class Hall:
         except BlockingIOError:
             return True
         except (OSError, EOFError, control.BadControl) as gone:
-            self._desk.lost(worker, str(gone))
+            lost(worker, str(gone))
             return False
 
     def _hear_one(self, worker: Worker) -> None:
