@@ -5,6 +5,7 @@ answer is bounded in size and in time; nothing is redirected to another place; a
 """
 
 import asyncio
+import functools
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,12 @@ from common.key_cache import FRESH_S, USABLE_S, KeyCache, pause_s
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
+@functools.cache
+def _trusting(ca: str) -> ssl.SSLContext:
+    """One for all providers of a certificate authority: the system's take a twentieth of a second to read."""
+    return ssl.create_default_context(cafile=None if ca == "system" else ca)
+
+
 class Unreachable(Exception):
     """The provider is of no use at present; the text is for the log."""
 
@@ -32,7 +39,7 @@ class RemoteProvider:
 
     def __init__(self, provider: Provider, timeout_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
         self.provider = provider
-        tls = ssl.create_default_context(cafile=None if provider.ca == "system" else provider.ca)
+        tls = _trusting(provider.ca)
         self._client = JsonClient(tls, "", timeout_s)
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=timeout_s),

@@ -21,6 +21,7 @@ from alise.storage.tables import account, audit
 from alise.storage.usernames import UsernamePolicy
 
 _MOST_EVENTS = 100
+_LONGEST_SHOWN = 80
 _SHOWN = ("login", "linked", "unlinked", "refused", "suspended", "resumed")
 
 
@@ -44,7 +45,10 @@ class Accounts:
             refusal = await self._settle(connection, who, person)
             action = "login_refused" if refusal else "login"
             detail = {"shown": person.display_name or person.subject, "acr": person.acr, "amr": person.amr, "code": refusal}
-            record = Record(self._keeping.clock(), actor(person), action, site, username[:255], detail, request_id)
+            if refusal == "bad_username":  # it is nobody's activity, and may be anything
+                detail["wanted"] = ascii(username[:_LONGEST_SHOWN])
+            whose = "" if refusal == "bad_username" else username
+            record = Record(self._keeping.clock(), actor(person), action, site, whose, detail, request_id)
             await append(connection, record)
         if refusal:
             raise LinkRefused(refusal)

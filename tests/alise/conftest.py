@@ -1,6 +1,7 @@
 """A site, a federation and ALISE between them."""
 
-from collections.abc import AsyncIterator, Callable
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,25 @@ from teapot.demo.certificates import ServerFiles
 from tests.alise.providers.made_provider import MadeProvider, made_provider
 from tests.alise.providers.oidc_provider import free_port
 from tests.alise.running import Alise, Browser, Client, alise
+from tests.service.ledger import Ledger
+from tests.service.postgresql import Postgresql
+
+
+@pytest.fixture(scope="module")
+def postgresql(ledger: Ledger) -> Iterator[Postgresql]:
+    with Postgresql(ledger.folder("postgresql")) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, once in each engine."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path}/alise.db"
+    server: Postgresql = request.getfixturevalue("postgresql")
+    name = f"alise{secrets.token_hex(4)}"
+    server.run(f"CREATE DATABASE {name}")
+    return server.url().removesuffix("postgres") + name
 
 
 class Stage(NamedTuple):
@@ -25,7 +45,7 @@ class Stage(NamedTuple):
 
 
 @pytest.fixture
-async def stage(tmp_path: Path, server_files: ServerFiles, ca: Path) -> AsyncIterator[Stage]:
+async def stage(tmp_path: Path, server_files: ServerFiles, ca: Path, database_url: str) -> AsyncIterator[Stage]:
     """Providers whose logins the test makes itself: for what no honest browser does."""
     async with AsyncExitStack() as stack:
         site, ext, other = [await stack.enter_async_context(made_provider()) for _ in range(3)]
@@ -34,7 +54,7 @@ async def stage(tmp_path: Path, server_files: ServerFiles, ca: Path) -> AsyncIte
             Provider("ext", ext.issuer, "alise", "secret", title="Federation"),
             Provider("other", other.issuer, "alise", "secret", title="Other"),
         ]
-        running = await stack.enter_async_context(alise(tmp_path, free_port(), described, server_files, ca))
+        running = await stack.enter_async_context(alise(tmp_path, free_port(), described, server_files, ca, database_url))
 
         def new_browser() -> Browser:
             browser = Browser(running)
@@ -59,7 +79,7 @@ ADA = "ada@uni.example"
 
 
 @pytest.fixture
-async def desk(tmp_path: Path, server_files: ServerFiles, ca: Path) -> AsyncIterator[Desk]:
+async def desk(tmp_path: Path, server_files: ServerFiles, ca: Path, database_url: str) -> AsyncIterator[Desk]:
     described = [
         Provider("hpc", SITE_ISSUER, "alise", "secret", internal=True),
         Provider("lab", f"{SITE_ISSUER}-lab", "alise", "secret", internal=True),
@@ -67,7 +87,7 @@ async def desk(tmp_path: Path, server_files: ServerFiles, ca: Path) -> AsyncIter
         Provider("google", GOOGLE, "alise", "secret"),
     ]
     async with AsyncExitStack() as stack:
-        running = await stack.enter_async_context(alise(tmp_path, free_port(), described, server_files, ca))
+        running = await stack.enter_async_context(alise(tmp_path, free_port(), described, server_files, ca, database_url))
         client = Client(running)
         stack.push_async_callback(client.http.close)
         keys = ApiKeys(running.running.engine, 365)

@@ -4,8 +4,10 @@ import re
 import time
 
 import pytest
+from sqlalchemy import insert
 
 from alise.storage.api_keys import ApiKeys, NoSuchKey, NoSuchSite, TooManyKeys, checksum, key_hash
+from alise.storage.tables import api_key
 from tests.alise.conftest import ADA, ISSUER, Desk
 
 FORM = re.compile(r"alise_([a-z2-9]{8})_([A-Za-z0-9_-]{43})_([0-9a-f]{6})")
@@ -61,8 +63,9 @@ async def test_after_a_rotation_both_count_until_the_overlap_is_over(desk: Desk)
 
 async def test_a_key_of_alise_1_counts_by_its_hash(desk: Desk) -> None:
     old, now = "qwertyuiopasdfghjklzxcvbnmqwerty", time.time()
-    values = f"'legacy1', 1, X'{key_hash(old).hex()}', 'old', 1, {now}, {now + 1000}"
-    await desk.alise.run_sql(f"INSERT INTO api_key (id, site_id, hash, owner, legacy, created_at, expires_at) VALUES ({values})")
+    shared = {"site_id": 1, "owner": "old", "legacy": True, "created_at": now, "expires_at": now + 1000}
+    async with desk.alise.running.engine.begin() as connection:
+        await connection.execute(insert(api_key).values(id="legacy1", hash=key_hash(old), **shared))
     assert await counts(desk, old)
 
 

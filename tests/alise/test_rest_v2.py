@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from alise.storage.administration import NewLink
+from alise.storage.changes import append
+from alise.storage.database import writing
 from tests.alise.conftest import ADA, ISSUER, SITE_ISSUER, Desk
 from tests.alise.running import Answer
 
@@ -121,16 +123,13 @@ async def test_a_number_that_is_none_is_400(desk: Desk, query: str) -> None:
 
 async def test_more_than_a_thousand_changes_come_in_parts_without_a_gap(desk: Desk) -> None:
     begun = (await changes(desk, "")).json["next"]
-    await desk.alise.run_sql(
-        "INSERT INTO change SELECT value + 1, 1, 1, 'sub' || value, 'linked', 0 FROM generate_series(1, 2500)"
-        if "postgresql" in str(desk.alise.running.engine.url)
-        else "WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < 2500) "
-        "INSERT INTO change SELECT value + 1, 1, 1, 'sub' || value, 'linked', 0 FROM n"
-    )
-    await desk.alise.run_sql("UPDATE head SET change_seq = 2501")
+    numbers = desk.alise.running.keeping.catalogue
+    changed = [(numbers.sites["hpc"], numbers.issuers[ISSUER], f"sub{number}") for number in range(2500)]
+    async with writing(desk.alise.running.engine) as connection:
+        await append(connection, "linked", 0.0, changed)
     seen: list[int] = []
     since = begun
     while told := (await changes(desk, f"?since={since}")).json["changes"]:
         seen += [one["seq"] for one in told]
         since = told[-1]["seq"]
-    assert seen == list(range(begun + 1, 2502))
+    assert seen == list(range(begun + 1, begun + 2501))
