@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from benchmarks import client  # noqa: E402
+from benchmarks import alise, client  # noqa: E402
 from benchmarks.client import Connection  # noqa: E402
 from benchmarks.site import LARGE_BYTES, Servers, servers  # noqa: E402
 
@@ -26,6 +26,8 @@ class Line(NamedTuple):
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["alise"]:
+        return alise.main(sys.argv[2:])
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--idle", type=int, default=10_000, help="idle TLS connections; 0: leave them out")

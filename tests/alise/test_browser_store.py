@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from alise.storage import browser
 from alise.storage.browser import FLOW_S, IDLE_S, LONGEST_S, BrowserStore, Flow, Identity, SessionContent
+from alise.storage.database import migrate, open_engine
 
 ME, YOU = "m" * 43, "y" * 43
 FLOW = Flow("link", "site", "nonce-1", "verifier-1", True)
@@ -24,11 +23,10 @@ class Clock:
 
 
 @pytest.fixture
-async def stores(tmp_path: Path) -> AsyncIterator[tuple[BrowserStore, BrowserStore, Clock]]:
+async def stores(database_url: str) -> AsyncIterator[tuple[BrowserStore, BrowserStore, Clock]]:
     """Two, as of two processes."""
-    engines = [create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/browser.db") for _ in range(2)]
-    async with engines[0].begin() as connection:
-        await connection.run_sync(browser.metadata.create_all)
+    engines = [open_engine(database_url) for _ in range(2)]
+    await migrate(engines[0])
     clock = Clock()
     yield BrowserStore(engines[0], clock), BrowserStore(engines[1], clock), clock
     for engine in engines:
