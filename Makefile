@@ -1,7 +1,7 @@
 # make demo   the main job from end to end on this machine, shown with curl; needs no root
 # make test   everything from nothing: system packages (as root), environment, tests
 # make test-long    soaks and growth curves
-# make test-kernel  systemd booted in a container, with our units, and with slapd and SSSD; NFS and quotas in User-Mode Linux; needs root
+# make test-kernel  systemd booted in a container, with our units, and with slapd and SSSD; NFS, quotas and davfs2 in User-Mode Linux; needs root
 # make bench  Teapot beside nginx and XRootD, a table of ratios; needs root; ARGS=alise: the speed of ALISE
 #
 # The environment is made once and again when pyproject.toml changes; Teapot is installed into it, not linked, and installed again

@@ -7,7 +7,7 @@ from alise.configuration import Configuration, Database, Provider, Server
 from common import configuration_forms as forms
 from common.configuration_types import Complaint
 
-DATABASES = ("sqlite+aiosqlite:///", "postgresql+asyncpg://", "postgresql://")
+DATABASES = ("sqlite+aiosqlite:////", "postgresql+asyncpg://", "postgresql://")  # a file has an absolute path
 PAGES = ("api", "oauth2", "static", "privacy", "privacy.html", "logged-out", "health", "favicon.ico")  # paths that no site may have
 
 
@@ -30,6 +30,8 @@ def _server(server: Server) -> Iterator[Complaint]:
         path = getattr(server, key)
         if path and not getattr(server, other):
             yield Complaint(f"server.{key}", f"is set, but server.{other} is not: set both or none")
+        if path and (wrong := forms.why_not_secret_file(path)):
+            yield Complaint(f"server.{key}", wrong)
     yield from forms.each("server.trusted_proxies", server.trusted_proxies, forms.why_not_network)
 
 

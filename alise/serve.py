@@ -17,11 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alise.assembly import Running, Secrets, assembled
 from alise.configuration import Configuration, Server
 from alise.http.access_log import access_logger
+from common.configuration import BadConfiguration
+from common.secret_files import secret_path
 
 log = logging.getLogger(__name__)
 _ACCESS = logging.getLogger("alise.access")
 _BACKLOG = 1024
 _KEEPALIVE_S = 75.0
+_LONGEST_FIELD = 32 * 1024  # a token with many entitlements
 
 
 class CannotServe(Exception):
@@ -68,6 +71,7 @@ def make_runner(running: Running, shutdown_timeout_s: float) -> web.AppRunner:
         access_log=_ACCESS,
         shutdown_timeout=shutdown_timeout_s,
         keepalive_timeout=_KEEPALIVE_S,
+        max_field_size=_LONGEST_FIELD,
     )
 
 
@@ -78,18 +82,23 @@ def tls_of(server: Server) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(server.tls_certificate, server.tls_key)
-    except (OSError, ssl.SSLError) as failed:
+        _load(context, server)
+    except (OSError, ssl.SSLError, BadConfiguration) as failed:
         raise CannotServe(f"server.tls_certificate, server.tls_key: {failed}") from failed
     return context
+
+
+def _load(context: ssl.SSLContext, server: Server) -> None:
+    certificate = secret_path(server.tls_certificate, "server.tls_certificate")
+    context.load_cert_chain(certificate, secret_path(server.tls_key, "server.tls_key"))
 
 
 def _renew(tls: ssl.SSLContext, server: Server) -> None:
     """For connections that come from now on."""
     try:
-        tls.load_cert_chain(server.tls_certificate, server.tls_key)
+        _load(tls, server)
         log.info("the certificate was read again")
-    except (OSError, ssl.SSLError) as failed:
+    except (OSError, ssl.SSLError, BadConfiguration) as failed:
         log.error("the certificate was not renewed: %s", failed)
 
 

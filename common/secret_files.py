@@ -29,6 +29,11 @@ def secret(value: str, key: str) -> str:
     return _text(content, key, path)
 
 
+def secret_path(value: str, key: str) -> Path:
+    """Of a file that a library reads itself. BadConfiguration when it is a credential that was not handed over."""
+    return _credential(value, key) if value.startswith(_CREDENTIAL) else Path(value)
+
+
 def _refuse_open(key: str, path: Path, status: os.stat_result, allowed: int) -> None:
     """`allowed`: where systemd grants a service account access by an ACL, the ACL's mask shows as a right of the group."""
     if not stat.S_ISREG(status.st_mode):

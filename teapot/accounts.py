@@ -4,14 +4,15 @@ Used by the authority, before it allows anything, and again by each worker to be
 when a directory does: callers give it a process or a thread, and a deadline, of its own.
 """
 
-import grp
 import os
 import pwd
 import re
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from teapot.configuration import Accounts
+from teapot.kernel import name_service
 
 # "-1" in 32 and in 16 bits means "do not change" to the kernel's calls.
 _NO_IDS = frozenset((0, 0xFFFF, 0xFFFFFFFF))
@@ -36,15 +37,25 @@ def is_account_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def look_up(name: str) -> Account:
+class Examined(NamedTuple):
+    account: Account
+    objection: str  # why it is not served, for the log; "": it may be
+
+
+def examine(name: str, policy: Accounts) -> Examined:
+    """UnknownAccount; OSError when the directory cannot tell, or not of everything: nobody is judged by half of it."""
     if not is_account_name(name):
         raise UnknownAccount(name)
-    try:
-        entry = pwd.getpwnam(name)
-    except KeyError as unknown:
-        raise UnknownAccount(name) from unknown
-    groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, tuple(sorted(set(groups))), entry.pw_dir, entry.pw_shell)
+    with name_service.whole():
+        account = _look_up(name)
+        return Examined(account, _objection(account, policy) or "")
+
+
+def _look_up(name: str) -> Account:
+    entry = name_service.passwd(name)
+    if entry is None:
+        raise UnknownAccount(name)
+    return Account(entry.name, entry.uid, entry.gid, name_service.groups(entry.name, entry.gid), entry.home, entry.shell)
 
 
 def own() -> Account:
@@ -54,10 +65,8 @@ def own() -> Account:
     return Account(entry.pw_name, entry.pw_uid, os.getgid(), groups, entry.pw_dir, entry.pw_shell)
 
 
-def objection(account: Account, policy: Accounts) -> str | None:
-    """Why the site does not let this account be served, for the log; None: it may be.
-
-    A member of a denied group is refused, not served with a group less: permissions can take from a group as well as give.
+def _objection(account: Account, policy: Accounts) -> str | None:
+    """A member of a denied group is refused, not served with a group less: permissions can take from a group as well as give.
     """
     if account.uid in _NO_IDS or account.uid < policy.minimum_uid:
         return f"uid {account.uid} is below minimum_uid {policy.minimum_uid}"
@@ -74,10 +83,6 @@ def _denied_group(account: Account, policy: Accounts) -> str | None:
     if 0 in account.groups:
         return "it is in group 0"
     for name in policy.denied_groups:
-        try:
-            gid = grp.getgrnam(name).gr_gid
-        except KeyError:
-            continue
-        if gid in account.groups:
+        if name_service.group_id(name) in account.groups:
             return f"it is in group {name} (accounts.denied_groups)"
     return None

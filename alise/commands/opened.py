@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import pwd
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,8 +72,13 @@ def answer(as_json: bool, document: Any, text: str) -> None:
 
 
 def by_command_line() -> str:
-    """For the audit trail: the account that ran the command, before sudo where that says so."""
-    return f"command line: {os.environ.get('SUDO_USER') or os.environ.get('USER') or os.getuid()}"
+    """For the audit trail: the account that runs the command, and who became it, as far as sudo says."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # an account without an entry, in a container
+        name = f"uid {os.getuid()}"
+    by_sudo = os.environ.get("SUDO_USER", "")[:64]
+    return f"command line: {name}" + (f", by sudo of {by_sudo!r}" if by_sudo else "")
 
 
 def when(seconds: float | None) -> str:

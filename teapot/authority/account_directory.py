@@ -43,11 +43,11 @@ class _Remembered(NamedTuple):
 def standing(name: str, policy: Accounts) -> Standing:
     """Asks the directory: may take for ever. OSError when it reports an error."""
     try:
-        account = accounts.look_up(name)
+        account, objection = accounts.examine(name, policy)
     except accounts.UnknownAccount:
         return Standing(name, "", "the directory does not know it")
     print_ = spawner_messages.fingerprint(account.uid, account.gid, account.groups)
-    return Standing(account.name, print_, accounts.objection(account, policy) or "")
+    return Standing(account.name, print_, objection)
 
 
 class AccountDirectory:

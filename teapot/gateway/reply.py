@@ -13,7 +13,9 @@ from aiohttp import web
 
 from teapot.channel.problems import PROBLEMS
 from teapot.channel.worker_messages import ALLOWED
+from teapot.gateway import problem_page
 from teapot.gateway.failure import Failure
+from teapot.pages.frame import POLICY
 
 Fields = list[tuple[bytes, bytes]]
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode()) for status in HTTPStatus}
@@ -118,8 +120,8 @@ class Reply:
         problem = failure.problem
         if problem.close or not self._request.content.is_eof():
             self.keep_alive = False
-        body = problem_body(failure.code, self._id.decode(), failure.link_url)
-        fields = [*failure.fields, (b"content-type", b"application/problem+json")]
+        kind, body = self._told(failure)
+        fields = [*failure.fields, *kind]
         if problem.retry_after_s:
             fields.append((b"retry-after", b"%d" % problem.retry_after_s))
         if failure.link_url:
@@ -131,6 +133,13 @@ class Reply:
             fields.append((b"allow", b",".join(method for method in ALLOWED if method != asked)))
         self.head(problem.status, fields, len(body), b"" if self._request.method == "HEAD" else body)
         return await self.end()
+
+    def _told(self, failure: Failure) -> tuple[Fields, bytes]:
+        accept = self._request.headers.get("Accept", "").encode("ascii", "replace")
+        if problem_page.is_wanted(self._request.method, accept):
+            fields = [(b"content-type", b"text/html; charset=utf-8"), (b"content-security-policy", POLICY), (b"vary", b"accept")]
+            return fields, problem_page.page(failure.problem, self._id.decode(), failure.link_url)
+        return [(b"content-type", b"application/problem+json")], problem_body(failure.code, self._id.decode(), failure.link_url)
 
     def _write(self, data: bytes) -> None:
         transport = self._request.transport

@@ -28,7 +28,8 @@ nav li + li::before { content: "/"; padding-right: .5rem; color: var(--quiet); }
 nav a { display: inline-block; min-height: 1.5rem; }
 h1 { margin: .25rem 0 1rem; font-size: 1.6rem; font-weight: 600; line-height: 1.25; overflow-wrap: anywhere; }
 .note { margin: 0 0 1rem; padding: .6rem .9rem; border-left: 3px solid var(--accent); background: var(--card); }
-table { width: 100%; border-collapse: collapse; background: var(--card); border: 1px solid var(--line); border-radius: .5rem; }
+table { width: 100%; border-collapse: separate; border-spacing: 0; border: 1px solid var(--line); border-radius: .5rem;
+  background: var(--card); }
 th, td { padding: .45rem .9rem; text-align: left; vertical-align: baseline; }
 th { border-bottom: 1px solid var(--line); font-weight: 600; font-size: .875rem; white-space: nowrap; }
 th a { display: inline-block; min-height: 1.5rem; color: var(--quiet); text-decoration: none; }
@@ -39,7 +40,8 @@ th[aria-sort="descending"] a::after { content: " \\2193"; }
 td { border-top: 1px solid var(--line); }
 tbody tr:first-child td { border-top: 0; }
 tbody tr:hover { background: var(--hover); }
-td:first-child { width: 100%; overflow-wrap: anywhere; }
+th:first-child, td:first-child { width: 100%; }
+td:first-child { overflow-wrap: anywhere; }
 td:first-child a { display: inline-block; min-height: 1.5rem; text-decoration: none; }
 td:first-child a:hover { text-decoration: underline; }
 td + td { white-space: nowrap; color: var(--quiet); font-variant-numeric: tabular-nums; }
@@ -54,13 +56,15 @@ footer { padding-top: .9rem; padding-bottom: 2rem; color: var(--quiet); font-siz
   main, header, footer { padding-left: .9rem; padding-right: .9rem; }
   table, tbody { display: block; }
   thead { display: block; border-bottom: 1px solid var(--line); }
-  thead tr { display: flex; gap: .5rem; }
-  th { border: 0; padding: .4rem .9rem; }
+  thead tr { display: flex; }
+  th, th:first-child { border: 0; padding: .4rem 0 .4rem .9rem; width: auto; }
   tbody tr { display: grid; grid-template-columns: 1fr auto; border-top: 1px solid var(--line); padding: .45rem .9rem; }
   tbody tr:first-child { border-top: 0; }
   td, td:first-child { border: 0; padding: 0; width: auto; }
   td:first-child { grid-column: 1 / -1; }
   td:nth-child(2) { text-align: left; }
+  .collection td:first-child { grid-column: 1; }
+  .collection td:nth-child(2) { display: none; }
   td + td { font-size: .875rem; }
 }
 """

@@ -12,13 +12,13 @@ import signal
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
-from teapot.kernel import credentials, pam, process
+from teapot.kernel import credentials, name_service, pam, process
 from teapot.spawner.workers import State, Worker
 
 log = logging.getLogger(__name__)
 
 ALARM_S = 15
-_BROKEN = 101  # the status when nothing could be asked
+_BROKEN, _NO_DIRECTORY = 101, 102  # the status when nothing could be asked; when modules may have judged without the directory
 
 
 class PhaseUnavailable(Exception):
@@ -53,6 +53,8 @@ def _cause(code: int) -> str:
         return "PAM's account phase does not answer"
     if code == pam.NO_SERVICE_FILE:
         return "accounts.pam_service has no file in /etc/pam.d"
+    if code == _NO_DIRECTORY:
+        return "PAM's account phase is not asked while SSSD does not answer"
     return f"PAM's account phase fails with status {code}"
 
 
@@ -62,9 +64,18 @@ def _ask(service: str, account: str) -> NoReturn:
         _let_go()
         process.set_title("account phase", account)
         credentials.become_account(os.getuid(), os.getgid(), _readers_of_shadow())
-        status = pam.account_phase(service, account)
+        status = _asked(service, account)
     finally:
         os._exit(status)
+
+
+def _asked(service: str, account: str) -> int:
+    """While SSSD is stopped its people are unknown to pam_unix, which is no reason to end their workers."""
+    try:
+        with name_service.whole():
+            return pam.account_phase(service, account)
+    except OSError:
+        return _NO_DIRECTORY
 
 
 def _let_go() -> None:

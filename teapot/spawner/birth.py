@@ -104,12 +104,11 @@ def _own_account(name: str, start: SpawnerStart) -> accounts.Account:
 
 def _permitted_account(name: str, start: SpawnerStart) -> accounts.Account:
     try:
-        account = accounts.look_up(name)
+        account, complaint = accounts.examine(name, start.accounts)
     except accounts.UnknownAccount as unknown:
         raise Refused(f"account_refused: the directory has no account {name}") from unknown
     except OSError as failed:
         raise Refused(f"directory_unavailable: {failed}") from failed
-    complaint = accounts.objection(account, start.accounts)
     complaint = complaint or _objection_of_pam(account.name, start.accounts.pam_service)
     if complaint:
         raise Refused(f"account_refused: {complaint}")

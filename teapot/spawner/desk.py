@@ -7,9 +7,8 @@ channel/spawner_messages.py.
 import logging
 import socket
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from teapot import accounts
 from teapot.channel import control_messages as control
@@ -17,24 +16,17 @@ from teapot.channel import packets
 from teapot.channel import spawner_messages as messages
 from teapot.channel.spawner_messages import Form
 from teapot.spawner.counts import Counts
+from teapot.spawner.dismissal import LEAVE_S, dismiss, tell
+from teapot.spawner.peers import Peer, Peers, answer, inform
+from teapot.spawner.refusals import Refusals
 from teapot.spawner.rows import Rows
 from teapot.spawner.workers import State, Worker, Workers
 
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 1024  # asks of one gateway
-MAX_UNSENT = 4096  # messages to an authority that does not read; with more it is of no use
 RETRY_S = {"too_many_workers": 5, "account_stuck": 30, "directory_unavailable": 10}
 ROOM_S = 0.3  # most requests are short: so long somebody is waited for who may become idle
-ABORT_S, LEAVE_S = 5.0, 5.0  # how long a worker may take to abort; to vanish after it closed its control socket
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    role: str
-    number: int
-    socket: socket.socket
-    unsent: deque[Form] = field(default_factory=deque, compare=False)  # in order; only what tells of workers, and an authority
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +42,9 @@ class Desk:
         self.rows = Rows()
         self.workers = Workers()
         self.waiting: list[Ask] = []
-        self.peers: dict[tuple[str, int], Peer] = {}
+        self.peers = Peers()
         self.counts = Counts()
+        self.refusals = Refusals()
         self._maximum = maximum
         self.patience_s = patience_s
         self._give_birth, self._hear_master = give_birth, hear_master
@@ -65,16 +58,15 @@ class Desk:
 
     def welcome(self, peer: Peer) -> None:
         """A peer was started (anew). A new authority is told who is being served."""
-        self.peers[peer.role, peer.number] = peer
+        self.peers.add(peer)
         if peer.role == "authority":
             for worker in self.workers:
                 if worker.state is State.SERVING:
-                    self._tell_started(worker, peer)
+                    inform(peer, _started(worker))
 
     def farewell(self, peer: Peer) -> None:
         """What a peer was entitled to, or entitled others to, goes with it."""
-        if self.peers.get((peer.role, peer.number)) is peer:
-            del self.peers[peer.role, peer.number]
+        self.peers.remove(peer)
         if peer.role == "authority":
             self.rows.drop_authority(peer.number)
         if peer.role == "gateway":
@@ -100,7 +92,7 @@ class Desk:
         until = self.rows.allow(form.number, form.name, form.until, peer.number)
         worker = self.workers.usable(form.name)
         if worker and form.number in worker.gateways:
-            self._tell(worker, control.Control(control.UNTIL, form.number, until))
+            tell(worker, control.Control(control.UNTIL, form.number, until))
 
     def _revoke(self, peer: Peer, form: Form) -> None:
         self.rows.drop_account(form.name)
@@ -111,17 +103,18 @@ class Desk:
     def refuse_further(self, worker: Worker, why: str) -> None:
         """PAM does not let its account in any more."""
         log.warning("account %s is served no more: %s", worker.account, why)
+        self.refusals.note(worker.names, time.monotonic())
         self._end(worker)
 
     def _end(self, worker: Worker) -> None:
-        self._dismiss(worker, control.ABORT)
-        for name in (worker.account, *worker.other_names):
+        dismiss(worker, control.ABORT)
+        for name in worker.names:
             self.rows.drop_account(name)
 
     def _retire(self, peer: Peer, form: Form) -> None:
         worker = self.workers.usable(form.name)
         if worker:
-            self._dismiss(worker, control.RETIRE)
+            dismiss(worker, control.RETIRE)
 
     # --- a gateway's request
 
@@ -129,7 +122,7 @@ class Desk:
         ask = Ask(peer.number, form.number, form.name, time.monotonic() + self.patience_s)
         if not self._permitted(ask):
             self._refuse(ask, "not_allowed")
-        elif not accounts.is_account_name(ask.account):
+        elif not accounts.is_account_name(ask.account) or self.refusals.stand(ask.account, time.monotonic()):
             self._refuse(ask, "account_refused")
         elif sum(waiting.gateway == ask.gateway for waiting in self.waiting) >= MAX_WAITING:
             self._refuse(ask, "too_many_workers")
@@ -145,7 +138,7 @@ class Desk:
         """Whether there was something. What goes wrong with an authority's socket here is met again, and dealt with, by the loop."""
         self._hear_master()
         heard = False
-        for peer in [peer for peer in self.peers.values() if peer.role == "authority"]:
+        for peer in self.peers.authorities():
             try:
                 while self.hear(peer):
                     heard = True
@@ -200,7 +193,7 @@ class Desk:
             return any(worker.state is State.LEAVING for worker in self.workers)
         idle.asked_to_leave = True
         idle.kill_at = time.monotonic() + LEAVE_S
-        self._tell(idle, control.Control(control.LEAVE_IF_IDLE))
+        tell(idle, control.Control(control.LEAVE_IF_IDLE))
         return True
 
     def _deliver(self, worker: Worker, ask: Ask) -> None:
@@ -218,9 +211,9 @@ class Desk:
         with ours, theirs:
             worker.idle_since = None
             worker.gateways.add(ask.gateway)
-            self._tell(worker, control.Control(control.CHANNEL, ask.gateway, until), theirs.fileno())
+            tell(worker, control.Control(control.CHANNEL, ask.gateway, until), theirs.fileno())
             if worker.state is State.SERVING:
-                self._answer(gateway, Form(messages.REACHED, ask.number), ours.fileno())
+                answer(gateway, Form(messages.REACHED, ask.number), ours.fileno())
             else:  # it has just left: the next one is for this ask
                 self.waiting.append(ask)
 
@@ -237,93 +230,32 @@ class Desk:
         log.log(logging.WARNING if reason == "not_allowed" else logging.INFO, "gateway %d, %r: %s", ask.gateway, ask.account, reason)
         gateway = self.peers.get(("gateway", ask.gateway))
         if gateway:
-            self._answer(gateway, Form(messages.REFUSED, ask.number, RETRY_S.get(reason, 1), reason))
+            answer(gateway, Form(messages.REFUSED, ask.number, RETRY_S.get(reason, 1), reason))
 
     # --- the observer's request
 
     def _list(self, peer: Peer, form: Form) -> None:
-        self._answer(peer, Form(messages.LISTED, form.number, 0.0, self.counts.as_text(self.workers, len(self.rows))))
+        answer(peer, Form(messages.LISTED, form.number, 0.0, self.counts.as_text(self.workers, len(self.rows))))
 
     # --- telling
 
     def started(self, worker: Worker) -> None:
         self.counts.started += 1
         self.counts.start_seconds += time.monotonic() - worker.started
-        for peer in self.peers.values():
-            if peer.role == "authority":
-                self._tell_started(worker, peer)
+        self.peers.tell_authorities(_started(worker))
 
     def ended(self, worker: Worker) -> None:
         """Its process is gone."""
-        for peer in self.peers.values():
-            if peer.role == "authority":
-                self._inform(peer, Form(messages.ENDED, worker.pid, 0.0, worker.account))
-
-    def _tell_started(self, worker: Worker, authority: Peer) -> None:
-        self._inform(authority, Form(messages.STARTED, worker.pid, 0.0, f"{worker.account}\0{worker.fingerprint}"))
-
-    def _inform(self, authority: Peer, form: Form) -> None:
-        """What an authority must not miss: the kernel queues a few hundred messages, and there may be more workers."""
-        authority.unsent.append(form)
-        self._send_unsent(authority)
-        if len(authority.unsent) > MAX_UNSENT:
-            log.error("authority %d does not read", authority.number)
-            authority.unsent.clear()
-            authority.socket.shutdown(socket.SHUT_RDWR)  # the loop meets the end of the stream, and parts with it
-
-    def send_unsent(self) -> bool:
-        """True: something is left, because an authority does not read at present."""
-        for peer in self.peers.values():
-            self._send_unsent(peer)
-        return any(peer.unsent for peer in self.peers.values())
-
-    def _send_unsent(self, peer: Peer) -> None:
-        try:
-            while peer.unsent:
-                messages.send(peer.socket, peer.unsent[0])
-                peer.unsent.popleft()
-        except BlockingIOError:
-            return
-        except OSError as gone:
-            log.debug("%s %d: %s", peer.role, peer.number, gone)
-            peer.unsent.clear()
-
-    def _dismiss(self, worker: Worker, kind: int) -> None:
-        """RETIRE: it finishes what is open. ABORT: it must be gone soon, or is killed."""
-        if worker.state in (State.STARTING, State.SERVING):
-            worker.move(State.LEAVING)
-        if kind == control.ABORT and worker.kill_at is None:
-            worker.kill_at = time.monotonic() + ABORT_S
-        self._tell(worker, control.Control(kind))
+        self.peers.tell_authorities(Form(messages.ENDED, worker.pid, 0.0, worker.account))
 
     def replace(self, worker: Worker) -> None:
         """Its account is not what it was when it started: it finishes what is open, a new one takes over."""
-        self._dismiss(worker, control.RETIRE)
+        dismiss(worker, control.RETIRE)
 
     def retire_editions_before(self, edition: str) -> None:
         for worker in self.workers:
             if worker.edition != edition and worker.state in (State.STARTING, State.SERVING):
-                self._dismiss(worker, control.RETIRE)
-
-    def _tell(self, worker: Worker, what: control.Control, descriptor: int | None = None) -> None:
-        try:
-            control.send(worker.control, what, descriptor)
-        except OSError as gone:
-            self.lost(worker, str(gone))
-
-    def lost(self, worker: Worker, why: str) -> None:
-        """Its control socket is of no more use: whatever it was doing, it is to vanish."""
-        if worker.state in (State.STARTING, State.SERVING):
-            log.info("worker %d of %s: %s", worker.pid, worker.account, why)
-            worker.move(State.LEAVING)
-        if worker.kill_at is None:
-            worker.kill_at = time.monotonic() + LEAVE_S
-
-    def _answer(self, peer: Peer, form: Form, descriptor: int | None = None) -> None:
-        try:
-            messages.send(peer.socket, form, descriptor)
-        except OSError as gone:
-            log.warning("%s %d does not read: %s", peer.role, peer.number, gone)
+                dismiss(worker, control.RETIRE)
 
     def _why_too_late(self, account: str) -> str:
         """The youngest attempt tells: one that has not said who it is was waiting for the directory."""
@@ -331,3 +263,7 @@ class Desk:
         if not attempts:
             return "too_many_workers"
         return "worker_failed" if attempts[-1].uid >= 0 else "directory_unavailable"
+
+
+def _started(worker: Worker) -> Form:
+    return Form(messages.STARTED, worker.pid, 0.0, f"{worker.account}\0{worker.fingerprint}")

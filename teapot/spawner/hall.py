@@ -12,6 +12,7 @@ from teapot.channel import control_messages as control
 from teapot.channel import spawner_messages as messages
 from teapot.spawner.account_phase import Rounds
 from teapot.spawner.desk import Desk
+from teapot.spawner.dismissal import lost
 from teapot.spawner.workers import State, Worker
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class Hall:
         except BlockingIOError:
             return True
         except (OSError, EOFError, control.BadControl) as gone:
-            self._desk.lost(worker, str(gone))
+            lost(worker, str(gone))
             return False
 
     def _hear_one(self, worker: Worker) -> None:
@@ -95,10 +96,12 @@ class Hall:
         log.warning("no worker for %r: %s", worker.account, text)
         worker.move(State.LEAVING)
         worker.has_failed, worker.kill_at = True, time.monotonic() + FAILED_S
+        if reason == "account_refused":
+            self._desk.refusals.note(worker.names, time.monotonic())
         self._refuse_all(worker, reason if reason in messages.REASONS else "worker_failed")
 
     def _refuse_all(self, worker: Worker, reason: str) -> None:
-        for name in (worker.account, *worker.other_names):
+        for name in worker.names:
             self._desk.refuse_all(name, reason)
 
     def _stays(self, worker: Worker, idle_since: float | None) -> None:

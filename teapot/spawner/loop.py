@@ -24,8 +24,9 @@ from teapot.channel.start import SpawnerStart
 from teapot.kernel import process
 from teapot.spawner import birth, succession
 from teapot.spawner.account_phase import Rounds
-from teapot.spawner.desk import Desk, Peer
+from teapot.spawner.desk import Desk
 from teapot.spawner.hall import Hall
+from teapot.spawner.peers import Peer
 from teapot.spawner.workers import Worker
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class Spawner:
         self.hall.end_all(time.monotonic() + FAREWELL_S)
 
     def _turn(self) -> None:
-        waiting = self.desk.send_unsent() or self.desk.waiting or any(worker.kill_at for worker in self.desk.workers)
+        waiting = self.desk.peers.send_unsent() or self.desk.waiting or any(worker.kill_at for worker in self.desk.workers)
         quiet = min(IDLE_TICK_S, self.rounds.next_in(time.monotonic()))
         for key, _ in self.selector.select(BUSY_TICK_S if waiting else quiet):
             if self.selector.get_map().get(key.fd) is key:  # an earlier event of this turn may have closed it

@@ -16,7 +16,8 @@ from teapot.channel import start
 from teapot.channel.spawner_messages import Form
 from teapot.channel.start import SpawnerStart
 from teapot.kernel import memfd
-from teapot.spawner.desk import Ask, Peer
+from teapot.spawner.desk import Ask
+from teapot.spawner.peers import Peer
 from teapot.spawner.workers import State, Worker
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def take_over(descriptor: int, spawner: "Spawner") -> None:
     desk.counts.ended_unexpectedly = kept.ended_unexpectedly
     desk.counts.refused.update(kept.refused)
     for role, number, peer in kept.peers:
-        desk.peers[role, number] = Peer(role, number, _socket(peer))
+        desk.peers.add(Peer(role, number, _socket(peer)))
     for number, forms in kept.unsent.items():
         desk.peers["authority", number].unsent.extend(Form(*form) for form in forms)
     for worker in kept.workers:

@@ -52,6 +52,11 @@ class Worker:
             raise IllegalMove(f"worker {self.pid}: from {self.state.value} to {to.value}")
         self.state = to
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that it was asked for by."""
+        return (self.account, *self.other_names)
+
     def serves(self, account: str) -> bool:
         return account == self.account or account in self.other_names
 

@@ -127,8 +127,10 @@ def _copy(office: Office, request: Request, body: bytes) -> Reply:
     depth = request.fields.get("depth", b"infinity").lower()
     if depth not in (b"0", b"infinity"):
         raise Refusal("bad_header", "COPY has Depth 0 or infinity")
-    terms = _terms(office, request, _preconditions(office, request).copies(target.area), request.target_rights)
+    preconditions = _preconditions(office, request)
+    terms = _terms(office, request, preconditions.copies(target.area), request.target_rights)
     created = namespace.copy(source, target, overwrite=_overwrite(request), deep=depth == b"infinity", terms=terms, journal=office.journal)
+    locks.settle(target.area, target.path, preconditions.target_locks, ())
     return Reply(201 if created else 204, [])
 
 

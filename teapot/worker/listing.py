@@ -52,12 +52,14 @@ def page(area: Area, path: bytes, directory: int, *, slash: bool = True, order: 
     try:
         order = order if order in LISTING_ORDERS else "name"
         with os.scandir(directory) as members:
-            found = _entries(area, path, members)
-            first = list(itertools.islice(found, SORTED_AT_MOST + 1))
+            first = list(itertools.islice(members, SORTED_AT_MOST + 1))
             whole = len(first) <= SORTED_AT_MOST
-            entries = iter(_sorted(first, order)) if whole else itertools.chain(first, found)
             yield (_top(area, path) + ("" if whole else _TOO_MANY) + _TABLE.format(columns=_columns(order if whole else ""))).encode()
-            yield from _rows(entries, "./" if slash else _last_segment(area, path) + "/")
+            if len(first) > _ROWS_A_PIECE:
+                yield b""  # so that a browser has something to do while the members are looked at
+            found = _entries(area, path, itertools.chain(first, members))
+            del first
+            yield from _rows(iter(_sorted(list(found), order)) if whole else found, "./" if slash else _last_segment(area, path) + "/")
     finally:
         os.close(directory)
 
@@ -69,7 +71,7 @@ def _rows(entries: Iterator[Entry], base: str) -> Iterator[bytes]:
         inside = sum(entry.collection for entry in piece)
         collections, files, size = collections + inside, files + len(piece) - inside, size + sum(entry.size for entry in piece)
     summary = f"{_count(collections, 'folder')}, {_count(files, 'file')}, {readable(size)}"
-    yield ("</tbody>\n</table>\n" + frame.tail(summary)).encode()
+    yield ("</tbody>\n</table>\n" + frame.tail(summary if collections + files else "This folder is empty.")).encode()
 
 
 def _top(area: Area, path: bytes) -> str:

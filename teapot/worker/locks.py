@@ -118,8 +118,8 @@ def _inside(above: int, name: bytes, path: bytes, left: _Left, depth: int) -> It
 def may_write(area: Area, path: bytes, bearer: Bearer, *, exists: bool, members: list[Held] | None = None) -> None:
     """Refusal locked, unless every lock that protects this resource has been opened.
 
-    `exists`: false when it is to be made. `members`: it is removed, and these are the locks below it. Both change the collection that
-    holds it, so that a lock on that collection alone counts as well (RFC 4918, section 7.4).
+    `exists`: false when it is to be made. `members`: it is removed, or something is moved or copied in its place, and these are the
+    locks below it. Both change the collection that holds it: a lock on that collection alone counts as well (RFC 4918, section 7.4).
     """
     held = covering(area, path) + (members or [])
     if members is not None or not exists:
@@ -152,7 +152,7 @@ def _must_be_open(held: list[Held], opens: Callable[[Lock], bool]) -> None:
 
 
 def settle(area: Area, path: bytes, locks: tuple[Lock, ...], released: Collection[bytes]) -> None:
-    """After a MOVE to `path`: locks do not move along (RFC 4918, section 7.6); those that the target had stay with its name."""
+    """After a MOVE or COPY to `path`: locks do not come along (RFC 4918, section 7.6); those that the target had stay with its name."""
     for below_it in sorted({*released, b""} if locks else released):
         where = path + b"/" + below_it if below_it else path
         with contextlib.suppress(Refusal):  # of a member that belongs to somebody else: it expires there

@@ -80,6 +80,8 @@ class Preconditions:
             self._hold_what_was_named(status)
             self._may_take(status, target)
             self._hold_rest(status)
+            if self.replaces_collection or status is not None and is_collection(status):  # a file that replaces a file takes them over
+                self.target_locks = locks.kept(target, self._request.target_path).locks
 
         return judge
 
@@ -101,8 +103,7 @@ class Preconditions:
         self.replaces_collection = status is not None and is_collection(status)
         if self._request.target_collection and not self.replaces_collection and source is not None and not is_collection(source):
             raise Refusal("is_file", "a file cannot have the URL of a collection")
-        replaced = self._members(target, path, status) if self.replaces_collection else None
-        locks.may_write(target, path, self.bearer, exists=status is not None, members=replaced)
+        locks.may_write(target, path, self.bearer, exists=status is not None, members=self._members(target, path, status))
 
     def _members(self, area: Area, path: bytes, status: os.stat_result | None) -> list[Held]:
         """Locks below a collection. Looked for once in a request: the directory's lock does not reach down there anyway."""

@@ -1,26 +1,42 @@
-"""Runs inside the machine, as root: a directory (slapd, SSSD) that changes, hangs and stops while Teapot serves its people.
+"""Runs inside the machine, as root: a directory (slapd, SSSD) that changes, is slow, hangs and stops while Teapot serves its people.
 
 It judges nothing: that is what test_directory.py does with its notes.
 """
 
 import json
 import os
+import pwd
 import signal
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from teapot.demo.certificates import ServerFiles
 from teapot.demo.issuer import Issuer
+from teapot.kernel import name_service
+
+if __name__ == "__main__":  # inside, where both lie in one folder
+    from relay import Relay
+else:
+    from tests.accounts_directory.relay import Relay
 
 NOTES = Path("/results/notes.json")
 CA = Path("/etc/teapot/ca.pem")
-ISSUER_PORT, PORT, LDAP = 7443, 8443, "ldap://127.0.0.1:1389"
+ISSUER_PORT, PORT = 7443, 8443
+LDAP_PORT, RELAY_PORT = 1389, 1388
+LDAP, RELAY = f"ldap://127.0.0.1:{LDAP_PORT}", f"ldap://127.0.0.1:{RELAY_PORT}"
 BASE, DOMAIN = "dc=example,dc=org", "example.org"
-FIRST_UID, FIRST_GID, GROUPS = 42001, 50001, 40
-PEOPLE = ("carol", "dave", "erin")
+FIRST_UID, FIRST_GID, GROUPS, NESTED = 42001, 50001, 40, 3
+BOB_UID = 31002
+PEOPLE = ("carol", "dave", "erin", "frank", "grace", "heidi")
+DENIED, DENIED_GID = "denied", 49000
+POLICY = {"pam_service": "teapot", "recheck_s": 2.0, "denied_groups": ["root", f"{DENIED}@{DOMAIN}"]}
+NSSWITCH = "passwd: files sss\ngroup: files sss\nshadow: files\nhosts: files\n"
+SERVED = ("200", "201", "204")
+SLOW_S = 0.12  # an answer of LDAP; SSSD asks it a good forty questions for somebody with all these groups
 _ADMIN = ("-x", "-H", LDAP, "-D", f"cn=admin,{BASE}", "-w", "secret")
 
 
@@ -37,19 +53,31 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
     return True
 
 
-def people() -> str:
-    entries = [f"dn: {BASE}\nobjectClass: dcObject\nobjectClass: organization\no: example\ndc: example\n"]
+def person(name: str) -> str:
+    return f"uid={name},{BASE}"
+
+
+def group(name: str, gid: int, members: list[str]) -> str:
+    listed = "".join(f"member: {member}\n" for member in members)
+    return f"dn: cn={name},{BASE}\nobjectClass: groupOfNames\nobjectClass: posixGroup\ncn: {name}\ngidNumber: {gid}\n{listed}"
+
+
+def entries() -> str:
+    """Everybody is in forty groups, the first of them is in another group, that one in another, and so on; frank is in one more."""
+    made = [f"dn: {BASE}\nobjectClass: dcObject\nobjectClass: organization\no: example\ndc: example\n"]
     for number, name in enumerate(PEOPLE):
         uid = FIRST_UID + number
-        entries.append(
-            f"dn: uid={name},{BASE}\nobjectClass: account\nobjectClass: posixAccount\nuid: {name}\ncn: {name}\nuidNumber: {uid}\n"
+        made.append(
+            f"dn: {person(name)}\nobjectClass: account\nobjectClass: posixAccount\nuid: {name}\ncn: {name}\nuidNumber: {uid}\n"
             f"gidNumber: {uid}\nhomeDirectory: /home/{name}\nloginShell: /bin/sh\n"
         )
-        entries.append(f"dn: cn={name},{BASE}\nobjectClass: posixGroup\ncn: {name}\ngidNumber: {uid}\n")
-    members = "".join(f"memberUid: {name}\n" for name in PEOPLE)
-    for number in range(GROUPS):
-        entries.append(f"dn: cn=team{number},{BASE}\nobjectClass: posixGroup\ncn: team{number}\ngidNumber: {FIRST_GID + number}\n{members}")
-    return "\n".join(entries)
+        made.append(group(name, uid, [person(name)]))
+    made += [group(f"team{number}", FIRST_GID + number, [person(name) for name in PEOPLE]) for number in range(GROUPS)]
+    for level in range(NESTED):
+        inner = f"outer{level - 1}" if level else "team0"
+        made.append(group(f"outer{level}", FIRST_GID + GROUPS + level, [f"cn={inner},{BASE}"]))
+    made.append(group(DENIED, DENIED_GID, [person("frank")]))
+    return "\n".join(made)
 
 
 def start_slapd() -> "subprocess.Popen[bytes]":
@@ -62,10 +90,18 @@ def curl(issuer: Issuer, name: str, *arguments: str) -> dict[str, Any]:
     audience = f"https://localhost:{PORT}"
     token = issuer.token(f"{name}-subject", audience, scope="storage.read:/ storage.modify:/", **{"wlcg.ver": "1.0"})
     began = time.monotonic()
-    command = ["curl", "-sS", "--max-time", "15", "--cacert", str(CA), "-H", f"Authorization: Bearer {token}", "-w", "\n%{http_code}"]
+    command = ["curl", "-sS", "--max-time", "20", "--cacert", str(CA), "-H", f"Authorization: Bearer {token}", "-w", "\n%{http_code}"]
     done = run(*command, *arguments, f"{audience}/home/file")
     body, _, status = done.stdout.rpartition("\n")
     return {"status": status, "seconds": time.monotonic() - began, "body": body[:300], "groups": groups_of(name)}
+
+
+def put(issuer: Issuer, name: str) -> dict[str, Any]:
+    return curl(issuer, name, "-T", "/etc/hosts")
+
+
+def served_within(issuer: Issuer, name: str, seconds: float) -> bool:
+    return wait_until(lambda: put(issuer, name)["status"] in SERVED, seconds)
 
 
 def groups_of(name: str) -> list[int]:
@@ -80,29 +116,31 @@ def groups_of(name: str) -> list[int]:
 
 
 def leave_group(name: str, number: int) -> None:
-    run("ldapmodify", *_ADMIN, given=f"dn: cn=team{number},{BASE}\nchangetype: modify\ndelete: memberUid\nmemberUid: {name}\n")
+    run("ldapmodify", *_ADMIN, given=f"dn: cn=team{number},{BASE}\nchangetype: modify\ndelete: member\nmember: {person(name)}\n")
 
 
 def work(issuer: Issuer, notes: dict[str, Any]) -> None:
-    slapd = start_slapd()
-    notes["ldapadd"] = run("ldapadd", *_ADMIN, given=people()).stderr
+    slapd, relay = start_slapd(), Relay(RELAY_PORT, LDAP_PORT)
+    notes["ldapadd"] = run("ldapadd", *_ADMIN, given=entries()).stderr
     notes["sssd"] = run("systemctl", "start", "sssd").stderr
     notes["found"] = wait_until(lambda: run("getent", "passwd", f"carol@{DOMAIN}").returncode == 0)
     notes["id"] = run("id", f"carol@{DOMAIN}").stdout
     notes["start"] = run("systemctl", "start", "teapot").stderr
-    notes["put"] = curl(issuer, "carol", "-T", "/etc/hosts")
-    notes["local"] = curl(issuer, "alice", "-T", "/etc/hosts")
+    notes["put"] = put(issuer, "carol")
+    notes["local"] = put(issuer, "alice")
+    notes["denied group"] = put(issuer, "frank")
     changed(issuer, notes)
+    slow(issuer, notes, relay)
     hanging(issuer, notes, slapd)
     slapd.terminate()
     slapd.wait()
     notes["stopped, known"] = curl(issuer, "carol")
-    notes["stopped, unknown"] = curl(issuer, "erin", "-T", "/etc/hosts")
-    without_sssd(issuer, notes)
+    notes["stopped, unknown"] = put(issuer, "erin")
     slapd = start_slapd()
     run("systemctl", "restart", "sssd")
-    notes["back"] = wait_until(lambda: curl(issuer, "erin", "-T", "/etc/hosts")["status"] in ("200", "201", "204"), 15)
+    notes["back"] = served_within(issuer, "erin", 15)
     notes["back, groups"] = groups_of("erin")
+    without_sssd(issuer, notes)
     slapd.terminate()
 
 
@@ -114,23 +152,61 @@ def changed(issuer: Issuer, notes: dict[str, Any]) -> None:
     notes["changed"] = curl(issuer, "carol")
 
 
+def slow(issuer: Issuer, notes: dict[str, Any], relay: Relay) -> None:
+    """Each answer takes its time; all of them together take longer than anybody waits for."""
+    relay.delay_s = SLOW_S
+    began = time.monotonic()
+    with ThreadPoolExecutor(1) as meanwhile:
+        first = meanwhile.submit(put, issuer, "grace")
+        notes["slow, local"] = [curl(issuer, "alice") for _ in range(10) if not time.sleep(0.3)]
+        notes["slow, first"] = first.result()
+    notes["slow, in the end"] = served_within(issuer, "grace", 40)
+    notes["slow, groups"] = groups_of("grace")
+    notes["slow, served after"] = time.monotonic() - began
+    relay.delay_s = 0.0
+
+
 def hanging(issuer: Issuer, notes: dict[str, Any], slapd: "subprocess.Popen[bytes]") -> None:
     os.kill(slapd.pid, signal.SIGSTOP)
     stalled = subprocess.Popen(["getent", "passwd", f"dave@{DOMAIN}"], stdout=subprocess.DEVNULL)
-    notes["hanging, unknown"] = curl(issuer, "dave", "-T", "/etc/hosts")
+    notes["hanging, unknown"] = put(issuer, "dave")
     notes["hanging, local"] = curl(issuer, "alice")
     notes["hanging, known"] = curl(issuer, "carol")
     os.kill(slapd.pid, signal.SIGCONT)
     stalled.wait()
-    notes["hung no more"] = wait_until(lambda: curl(issuer, "dave", "-T", "/etc/hosts")["status"] in ("200", "201", "204"), 15)
+    notes["hung no more"] = served_within(issuer, "dave", 15)
     notes["hung no more, groups"] = groups_of("dave")
 
 
 def without_sssd(issuer: Issuer, notes: dict[str, Any]) -> None:
-    """Some of its answers stay in a file that libnss_sss reads by itself: the account, but not the groups, may be known."""
+    """Some of its answers stay in a file that libnss_sss reads by itself: heidi's account, but not her groups. Bob is no more known."""
+    for name in ("carol", "dave"):
+        curl(issuer, name)
+    pwd.getpwnam(f"heidi@{DOMAIN}")
     run("systemctl", "stop", "sssd")
-    notes["without sssd"] = [curl(issuer, name) for _ in range(4) for name in ("carol", "dave") if not time.sleep(0.7)]
-    notes["without sssd, local"] = curl(issuer, "alice")
+    notes["without sssd, heidi"] = put(issuer, "heidi")
+    notes["what glibc says of heidi"] = getgrouplist(f"heidi@{DOMAIN}")
+    notes["without sssd, local and new"] = put(issuer, "bob")
+    notes["without sssd"] = [curl(issuer, name) for _ in range(4) for name in ("carol", "dave", "alice") if not time.sleep(0.5)]
+    notes["what glibc says of nobody"] = error_of("nobody-at-all")
+    Path("/etc/nsswitch.conf").write_text(NSSWITCH.replace("files sss", "sss files"))
+    notes["what glibc says of nobody, files last"] = error_of("nobody-at-all")
+    notes["without sssd, files last"] = [put(issuer, name) for name in ("heidi", "bob")]
+    Path("/etc/nsswitch.conf").write_text(NSSWITCH)
+    run("systemctl", "start", "sssd")
+    notes["sssd again"] = [served_within(issuer, name, 15) for name in ("heidi", "bob")]
+    notes["sssd again, groups"] = groups_of("heidi")
+
+
+def getgrouplist(name: str) -> list[int]:
+    return os.getgrouplist(name, pwd.getpwnam(name).pw_gid)
+
+
+def error_of(name: str) -> str:
+    try:
+        return repr(name_service.passwd(name))
+    except OSError as failed:
+        return os.strerror(failed.errno or 0)
 
 
 class Notes(dict[str, Any]):
@@ -148,7 +224,8 @@ def main() -> None:
             work(issuer, notes)
         notes["stop"] = run("systemctl", "stop", "teapot").stderr
     finally:
-        notes["journal"] = run("journalctl", "--no-pager", "-o", "short-monotonic").stdout[-60000:]
+        lines = run("journalctl", "--no-pager", "-o", "short-monotonic").stdout.splitlines(keepends=True)
+        notes["journal"] = "".join(line for line in lines if " slapd[" not in line)[-100000:]
 
 
 if __name__ == "__main__":

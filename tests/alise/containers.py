@@ -61,8 +61,9 @@ def postgresql(docker_host: str) -> Iterator[str]:
 
     testcontainers_config.ryuk_disabled = True  # its helper is an image that would be downloaded
     (port,) = free_ports(1)
-    container = DockerContainer(IMAGE, docker_client_kw={"environment": {"DOCKER_HOST": docker_host}}).with_kwargs(network_mode="host", user="postgres")
-    container = container.with_env("PASSWORD", PASSWORD).with_env("PORT", str(port)).with_command(["/bin/sh", "-c", _SERVE])
+    container = DockerContainer(IMAGE, docker_client_kw={"environment": {"DOCKER_HOST": docker_host}})
+    container = container.with_kwargs(network_mode="host", user="postgres").with_command(["/bin/sh", "-c", _SERVE])
+    container = container.with_env("PASSWORD", PASSWORD).with_env("PORT", str(port))
     with container as started:
         deadline = time.monotonic() + _STARTS_WITHIN_S
         while b"ready to accept connections" not in b"".join(started.get_logs()):

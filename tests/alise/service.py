@@ -83,7 +83,8 @@ class AliseProcess:
     def run(self, *words: str, status: int = 0) -> str:
         """A command of `alise`; what it says, errors included."""
         command = [sys.executable, "-m", "alise", *words, "--config", self.config]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=self.TIMEOUT_S, check=False)
+        environment = {name: value for name, value in os.environ.items() if name != "SUDO_USER"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=self.TIMEOUT_S, env=environment, check=False)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr
 

@@ -1,5 +1,8 @@
 """The command line as scripts use it: what it prints, how it ends, and what it refuses."""
 
+import os
+import pwd
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -48,14 +51,15 @@ def test_links_are_made_listed_suspended_and_revoked(alise: AliseProcess) -> Non
 
 
 def test_the_audit_trail_names_who_ran_the_command(alise: AliseProcess, tmp_path: Path) -> None:
+    me = pwd.getpwuid(os.getuid()).pw_name
     alise.run("links", "add", *LINK)
     verified = alise.run_json("audit", "verify")
     assert verified["whole"] is True and verified["records"] == 1 and len(verified["head"]) == 64
+    with sqlite3.connect(tmp_path / "alise.db") as database:
+        assert database.execute("SELECT actor, action, account FROM audit").fetchall() == [(f"command line: {me}", "linked", "alice")]
 
 
 def test_a_trail_that_is_not_whole_ends_with_1(alise: AliseProcess, tmp_path: Path) -> None:
-    import sqlite3
-
     alise.run("links", "add", *LINK)
     with sqlite3.connect(tmp_path / "alise.db") as database:
         database.execute("UPDATE audit SET account = 'bob'")

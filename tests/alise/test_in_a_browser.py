@@ -4,18 +4,17 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from playwright.async_api import Page, async_playwright
 
 from teapot.demo.certificates import ServerFiles
-from tests.alise.providers.node_packages import node_packages
 from tests.alise.providers.oidc_provider import free_port, oidc_provider
 from tests.alise.running import Alise, alise
+from tests.service.accessibility import violations
 
 CHROMIUM = "/usr/bin/chromium"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LOCAL = {"alice": {"preferred_username": "alice", "name": "Alice Archer", "email": "alice.archer@hpc.example"}}
 FEDERATED = {
     "e9c37aa@egi.eu": {
@@ -70,13 +69,6 @@ async def look(story: Story, name: str) -> None:
     await story.page.set_viewport_size({"width": 320, "height": 640})
     assert await story.page.evaluate("document.documentElement.scrollWidth") <= 320, f"{name} is wider than a small phone"
     await story.page.set_viewport_size({"width": 1100, "height": 900})
-
-
-async def violations(page: Page) -> list[Any]:
-    source = (node_packages() / "node_modules/axe-core/axe.min.js").read_text()
-    await page.evaluate(f"{source}; undefined")  # evaluated by the debugger: the page's policy allows no script
-    found = await page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
-    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]]
 
 
 async def test_a_person_links_looks_and_unlinks(story: Story) -> None:

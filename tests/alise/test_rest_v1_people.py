@@ -79,6 +79,11 @@ async def test_a_token_that_is_not_for_us_says_nothing(desk: Desk, claims: dict[
         assert (await desk.client.get(path, token)).status == 401, path
 
 
+async def test_a_token_with_very_many_entitlements_is_read(desk: Desk) -> None:
+    many = [GROUP, *(f"urn:example:another-group-{number}" for number in range(500))]
+    assert (await desk.make_key(desk.token(desk.ext, entitlements=many))).status == 200
+
+
 async def test_a_token_signed_by_somebody_else_says_nothing(desk: Desk) -> None:
     forged = desk.token(desk.site, iss=desk.ext.issuer, entitlements=GROUP)
     assert (await desk.make_key(forged)).status == 401

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from teapot.accounts import look_up
+from teapot.accounts import examine
 from teapot.authority.account_directory import Standing
 from teapot.authority.account_watch import Serving, Verdict, verdict
 from teapot.channel import packets
@@ -29,7 +29,7 @@ def policy() -> Accounts:
 
 
 def own_fingerprint(account: str) -> str:
-    found = look_up(account)
+    found = examine(account, Accounts()).account
     return fingerprint(found.uid, found.gid, found.groups)
 
 

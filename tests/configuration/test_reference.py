@@ -1,43 +1,20 @@
 """docs/configure.md names every key with what it takes, its true default and an example that is accepted, and no other key."""
 
-import json
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 
 from common.configuration import load
-from common.configuration_types import described, entry_type, table_type
 from teapot.configuration import NOT_OFFERED, Configuration, with_defaults
 from teapot.configuration_rules import complaints
+from tests.service.reference import DOCS, ROW, Key, examples, keys
 
-DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "configure.md").read_text()
-ROW = re.compile(r"^\| `([a-z_.\[\]]+)` \| ([^|]+) \| (`[^|]*`|required) \| [^|]+ \| `([^|]+)` \|$", re.MULTILINE)
 TABLE_LINE = re.compile(r"^\| `", re.MULTILINE)
-TOML = re.compile(r"^( *)```toml\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
-COMPLETE = [text.replace(f"\n{indent}", "\n").strip() for page in DOCS.glob("*.md") for indent, text in TOML.findall(page.read_text())]
-
-
-class Key(NamedTuple):
-    takes: str
-    default: str
-
-
-def keys(table: type[msgspec.Struct], prefix: str = "") -> dict[str, tuple[Any, Key]]:
-    found: dict[str, tuple[Any, Key]] = {}
-    for field in msgspec.structs.fields(table):
-        if below := table_type(field.type):
-            found |= keys(below, f"{prefix}{field.name}.")
-        elif below := table_type(entry_type(field.type)):
-            found |= keys(below, f"{prefix}{field.name}[].")
-        else:
-            default = "required" if field.required else f"`{json.dumps(msgspec.to_builtins(field.default))}`"
-            found[prefix + field.name] = field.type, Key(described(field.type), default)
-    return found
+COMPLETE = [text for page in sorted(DOCS.glob("*.md")) if page.name != "alise.md" for text in examples(page)]
 
 
 KEYS = keys(Configuration)

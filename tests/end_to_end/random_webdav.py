@@ -47,6 +47,22 @@ class Step(NamedTuple):
         return any(name.startswith("If") for name in self.fields)
 
 
+def _lock(name: str) -> Step:
+    return Step("LOCK", name, {}, _LOCKINFO % b"exclusive", lock=0)
+
+
+# What chance seldom brings about.
+SELDOM: tuple[tuple[Step, ...], ...] = (
+    (_lock("c"), Step("MOVE", "c/d", {"Destination": "{to:c}", "If": "(<{token:0}>)"})),
+    (
+        _lock("c/x.txt"),
+        Step("MOVE", "e", {"Destination": "{to:c}", "If": "(<{token:0}>) (Not <DAV:no-lock>)"}),
+        Step("MKCOL", "c/x.txt", {"If": "(<{token:0}>) (Not <DAV:no-lock>)"}),
+        Step("PROPPATCH", "c/x.txt", {}, _UPDATE),
+    ),
+)
+
+
 def sequence(seed: int, length: int) -> Iterator[Step]:
     chance = random.Random(seed)
     locks = 0

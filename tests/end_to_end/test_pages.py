@@ -59,3 +59,18 @@ def test_what_pages_need_is_there_for_everybody(teapot: Teapot, address: str, ki
     assert got.headers["content-type"] == kind and got.headers["cache-control"] == "public, max-age=3600"
     assert head.headers["content-length"] == str(len(got.body)) and head.body == b""
     assert teapot.request("PUT", address).status == teapot.request("GET", address + "x").status == 404
+
+
+def test_a_browser_is_told_of_a_problem_in_words_and_a_program_as_ever(teapot: Teapot, as_alice: str) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    page = teapot.request("GET", "/home/<nothing>", as_alice, headers=browser)
+    assert (page.status, page.headers["content-type"], page.headers["vary"]) == (404, "text/html; charset=utf-8", "accept")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert b"<h1>404 Not Found</h1>" in page.body and b"There is nothing at this path." in page.body
+    assert page.headers["x-request-id"].encode() in page.body and b"nothing>" not in page.body
+    head = teapot.request("HEAD", "/home/<nothing>", as_alice, headers=browser)
+    assert head.body == b"" and head.headers["content-length"] == page.headers["content-length"]
+    assert teapot.request("GET", "/home/x", headers=browser).headers["www-authenticate"].startswith("Bearer")
+    for method, accept in (("GET", "*/*"), ("GET", "application/json"), ("PROPFIND", browser["Accept"])):
+        answer = teapot.request(method, "/home/nothing", as_alice, headers={"Accept": accept})
+        assert answer.headers["content-type"] == "application/problem+json"

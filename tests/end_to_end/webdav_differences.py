@@ -3,7 +3,7 @@
 A row whose `parts` is True leaves the two servers with different files or locks: the sequence ends there.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -26,6 +26,7 @@ class Case(NamedTuple):
     apache: Said
     teapot: Said
     before: dict[str, bytes | None]
+    gone: Set[str] = frozenset()  # what has been removed, moved or replaced with the collection that held it, since the sequence began
 
     @property
     def statuses(self) -> tuple[int, int]:
@@ -58,6 +59,10 @@ def _below_file(case: Case, name: str) -> bool:
 
 def _both_ends(case: Case, judge: Callable[[Case, str], bool]) -> bool:
     return judge(case, case.step.name) or bool(case.step.destination) and judge(case, case.step.destination)
+
+
+def _one_end(case: Case, judge: Callable[[str], bool]) -> bool:
+    return any(judge(_decoded(name)) for name in (case.step.name, case.step.destination) if name)
 
 
 def _parent_is_there(case: Case, name: str) -> bool:
@@ -105,7 +110,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         "a file is not given the URL of a collection",
         "RFC 4918, section 5.2: a URL that ends in a slash names a collection; Apache drops the slash",
-        lambda case: case.step.destination.endswith("/") and case.statuses in ((201, 409), (204, 409)),
+        lambda case: case.step.destination.endswith("/") and case.apache.status in (201, 204, 423, 424) and case.teapot.status == 409,
         parts=True,
     ),
     Row(
@@ -116,7 +121,9 @@ TABLE: tuple[Row, ...] = (
     Row(
         "LOCK of what is not there makes an empty file",
         "RFC 4918, section 7.3 (201); Apache makes a lock-null resource of RFC 2518, which no GET sees",
-        lambda case: case.step.method == "LOCK" and case.statuses == (200, 201) and not _kind(case, case.step.name),
+        lambda case: case.step.method == "LOCK"
+        and (case.statuses == (200, 201) or "If" in case.step.fields and case.statuses == (207, 201))
+        and not _kind(case, case.step.name),
         parts=True,
     ),
     Row(
@@ -167,7 +174,7 @@ TABLE: tuple[Row, ...] = (
         "If-None-Match compares weakly",
         "RFC 9110, section 13.1.2: W/ makes no difference; Apache compares strongly with Range and with what changes files",
         lambda case: case.step.fields.get("If-None-Match", "").startswith("W/")
-        and case.apache.status in (200, 201, 204, 206, 207, 416)
+        and case.apache.status in (200, 201, 204, 206, 207, 416, 423)
         and case.teapot.status in (304, 412),
         parts=True,
     ),
@@ -194,11 +201,6 @@ TABLE: tuple[Row, ...] = (
         lambda case: case.step.method == "PUT" and case.step.has_slash and case.statuses == (207, 405),
     ),
     Row(
-        "a lock above is 423, whoever asks for another",
-        "RFC 4918, section 9.10.6 wants a Multi-Status for locks below, which has the same status here",
-        lambda case: case.step.method == "LOCK" and case.statuses == (423, 207),
-    ),
-    Row(
         "LOCK makes no file in a locked collection without its token",
         "RFC 4918, section 7.4: a new member takes the token; Apache's lock-null resource is no member",
         lambda case: case.step.method == "LOCK" and case.statuses == (200, 423) and not _kind(case, case.step.name),
@@ -222,7 +224,9 @@ TABLE: tuple[Row, ...] = (
     Row(
         "of a condition that fails and a destination that is no good, either may be told",
         "conditions are asked of the source before the destination is looked at: RFC 9110, section 13.2.1 would have the other order",
-        lambda case: case.step.method in ("MOVE", "COPY") and case.step.is_conditional and case.statuses in ((403, 412), (409, 412)),
+        lambda case: case.step.method in ("MOVE", "COPY")
+        and case.step.is_conditional
+        and case.statuses in ((403, 412), (409, 412), (500, 412)),
     ),
     Row(
         "a destination that is locked is told before one that is no good",
@@ -237,7 +241,9 @@ TABLE: tuple[Row, ...] = (
     Row(
         "nothing takes the place of a collection that holds it",
         "RFC 4918, section 9.8.5: 403; Apache removes the collection, with the source in it, and fails (500)",
-        lambda case: case.statuses == (500, 403) and _is_in(case.step.name, case.step.destination),
+        lambda case: case.apache.status == 500
+        and case.teapot.status in ((403, 412) if case.step.is_conditional else (403,))
+        and _is_in(case.step.name, case.step.destination),
         parts=True,
     ),
     Row(
@@ -260,13 +266,23 @@ TABLE: tuple[Row, ...] = (
         lambda case: case.step.method == "HEAD" and case.statuses == (200, 200) and case.before.get(_decoded(case.step.name)) == b"",
     ),
     Row(
-        "into itself is refused before Overwrite is asked",
+        "into itself, or onto what holds it, is refused before Overwrite and locks are asked",
         "RFC 4918, section 9.8.5 has a status for each and no order: 403 says what is wrong for good",
-        lambda case: case.statuses == (412, 403) and _is_in(case.step.destination, case.step.name),
+        lambda case: case.apache.status in (412, 423, 424)
+        and case.teapot.status == 403
+        and (_is_in(case.step.destination, case.step.name) or _is_in(case.step.name, case.step.destination)),
     ),
     Row(
         "If of what fails anyway",
         "RFC 4918, section 10.4 has no order for it: both say that nothing was done",
         lambda case: "If" in case.step.fields and {*case.statuses} < {404, 405, 409, 412, 423, 424},
+    ),
+    Row(
+        "a lock goes with what it was taken on",
+        "RFC 4918, section 6.1: what comes to that URL later is not locked; Apache keeps the lock of a member that was replaced from above",
+        lambda case: case.apache.status in (207, 423, 424)
+        and case.teapot.status in (200, 201, 204, 207)
+        and _one_end(case, lambda path: path in case.gone),
+        parts=True,
     ),
 )

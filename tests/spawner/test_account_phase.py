@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from teapot.configuration import Accounts
+from teapot.spawner.refusals import REMEMBERED_S
 from tests.service.accounts import Account
 from tests.spawner.conftest import StartSpawner
 from tests.spawner.process import Spawner, until
@@ -114,6 +115,35 @@ def test_an_account_that_expires_is_served_no_more_within_a_round(
     shadow("-E", "1")
     until(lambda: not spawner.workers(alice))
     assert f"account {alice.name} is served no more: PAM: the account has expired" in spawner.log
+
+
+def test_a_refusal_is_remembered_for_a_moment_so_that_pam_is_not_asked_with_every_request(
+    start_spawner: StartSpawner, rules: Rules, alice: Account, bob: Account, shadow: Callable[..., None]
+) -> None:
+    shadow("-E", "1")
+    spawner = start_spawner(policy=rules("account required pam_unix.so"))
+    authority, gateway = spawner.authority(), spawner.gateway()
+    for account in (alice, bob):
+        authority.allow(gateway.number, account.name)
+    assert [gateway.reach(alice.name).reason for _ in range(10)] == ["account_refused"] * 10
+    assert spawner.log.count("no worker for") == 1, "as often as a process was started for her"
+    assert gateway.reach(bob.name).channel is not None
+    shadow("-E", "-1")
+    until(lambda: gateway.reach(alice.name).channel is not None, within_s=REMEMBERED_S + 2)
+
+
+def test_an_account_that_was_ended_is_not_asked_for_anew_at_once(
+    start_spawner: StartSpawner, rules: Rules, alice: Account, shadow: Callable[..., None]
+) -> None:
+    spawner = start_spawner(policy=rules("account required pam_unix.so", recheck_s=0.3))
+    authority, gateway = spawner.authority(), spawner.gateway()
+    authority.allow(gateway.number, alice.name)
+    assert gateway.reach(alice.name).channel is not None
+    shadow("-E", "1")
+    until(lambda: f"account {alice.name} is served no more" in spawner.log)
+    authority.allow(gateway.number, alice.name)
+    assert gateway.reach(alice.name).reason == "account_refused"
+    assert "no worker for" not in spawner.log
 
 
 def test_who_cannot_be_judged_is_not_let_in_but_may_go_on(start_spawner: StartSpawner, rules: Rules, alice: Account, bob: Account) -> None:

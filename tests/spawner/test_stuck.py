@@ -11,8 +11,9 @@ from teapot.channel import packets
 from teapot.channel import spawner_messages as messages
 from teapot.channel.spawner_messages import Form
 from teapot.spawner.account_phase import Rounds
-from teapot.spawner.desk import ROOM_S, Desk, Peer
+from teapot.spawner.desk import ROOM_S, Desk
 from teapot.spawner.hall import Hall
+from teapot.spawner.peers import Peer
 from teapot.spawner.workers import State, Worker
 from tests.spawner.process import Gateway
 

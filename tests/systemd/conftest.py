@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,12 +45,15 @@ def install_units(machine: Machine) -> None:
         ("teapot@.service", "lib/systemd/system/teapot@.service"),
         ("teapot.sysusers.conf", "lib/sysusers.d/teapot.conf"),
         ("teapot.tmpfiles.conf", "lib/tmpfiles.d/teapot.conf"),
+        ("alise.service", "lib/systemd/system/alise.service"),
+        ("alise.tmpfiles.conf", "lib/tmpfiles.d/alise.conf"),
     ):
         machine.install(UNITS / name, target)
-    command = machine.layer / "bin/teapot"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -I -m teapot "$@"\n')
-    command.chmod(0o755)
+    (machine.layer / "bin").mkdir()
+    for name in ("teapot", "alise"):
+        command = machine.layer / "bin" / name
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} -I -m {name} "$@"\n')
+        command.chmod(0o755)
 
 
 def configure(machine: Machine) -> None:
@@ -69,6 +73,27 @@ def configure(machine: Machine) -> None:
         toml.write(machine.etc / f"teapot/{name or unit}.toml", {**tables(port), **spool})
     (machine.etc / "teapot/broken.toml").write_text('[server]\npublic_url = "https://localhost"\nno_such_key = 1\n')
     for path in (machine.etc / "teapot").glob("*.*"):
+        path.chmod(0o644)
+    configure_alise(machine, tls)
+
+
+def configure_alise(machine: Machine, tls: Path) -> None:
+    secrets = machine.etc / "alise/secrets"
+    secrets.mkdir(parents=True, mode=0o700)
+    shutil.copy(tls / "localhost.key", secrets / "tls.key")
+    (secrets / "hpc").write_text("the client's secret\n")
+    for path in secrets.iterdir():
+        path.chmod(0o600)
+    shutil.copy(tls / "localhost.pem", machine.etc / "alise/cert.pem")
+    provider = {"name": "hpc", "issuer": "https://login.example.org", "client_id": "alise", "client_secret_file": "credential:secret_hpc"}
+    server = {
+        "public_url": f"https://localhost:{guest.ALISE_PORT}",
+        "listen": [f"[::]:{guest.ALISE_PORT}"],
+        "tls_certificate": "/etc/alise/cert.pem",
+        "tls_key": "credential:secret_tls.key",
+    }
+    configuration = toml.write(machine.etc / "alise/alise.toml", {"server": server, "provider": [{**provider, "internal": True}]})
+    for path in (configuration, machine.etc / "alise/cert.pem"):
         path.chmod(0o644)
 
 

@@ -16,6 +16,7 @@ from teapot.demo.issuer import Issuer
 NOTES = Path("/results/notes.json")
 CA = Path("/etc/teapot/ca.pem")
 ISSUER_PORT = 7443
+ALISE_PORT = 8445
 PORTS = {"teapot": 8443, "teapot@one": 9443, "teapot@two": 10443}  # the admin port is the next one
 PROPERTIES = ("ActiveState", "SubState", "StatusText", "MainPID", "NRestarts", "LimitCORE", "Result", "ControlGroup")
 
@@ -124,6 +125,25 @@ def stop_one_after_the_other(notes: dict[str, Any]) -> None:
     notes["left at the end"] = all_processes()
 
 
+def alise(notes: dict[str, Any]) -> None:
+    """Started, asked, given a key by root while it runs, and started again by what may be another uid."""
+    unit, url = "alise", f"https://localhost:{ALISE_PORT}/health/ready"
+    ask = ("curl", "-sS", "--max-time", "10", "--cacert", str(CA), url)
+    notes["start alise"] = timed("systemctl", "start", unit)
+    notes["alise ready"] = run(*ask).stdout
+    notes["alise runs"] = show(unit)
+    notes["alise processes"] = {title: bounding(pid) for pid, title in processes(unit).items()}
+    notes["alise key"] = timed("alise", "keys", "create", "--site", "hpc", "--owner", "a test", "--json")
+    notes["alise files"] = run("stat", "--format=%n %U %a", *map(str, sorted(Path("/var/lib/private/alise").iterdir()))).stdout
+    notes["restart alise"] = timed("systemctl", "restart", unit)
+    notes["alise ready again"] = run(*ask).stdout
+    notes["alise keys"] = run("alise", "keys", "list").stdout
+    notes["stop alise"] = timed("systemctl", "stop", unit)
+    notes["after alise"] = show(unit)
+    notes["alise security"] = run("systemd-analyze", "security", "--no-pager", "alise.service").stdout
+    notes["alise verify"] = timed("systemd-analyze", "verify", "alise.service")
+
+
 def broken(notes: dict[str, Any]) -> None:
     """A configuration that cannot be served: systemd is to try it once."""
     notes["start broken"] = timed("systemctl", "start", "teapot@broken")
@@ -139,10 +159,11 @@ def main() -> None:
             side_by_side(issuer, notes)
             stop_one_after_the_other(notes)
             broken(notes)
+        alise(notes)
         notes["security"] = run("systemd-analyze", "security", "--no-pager", "teapot.service").stdout
         notes["verify"] = timed("systemd-analyze", "verify", "teapot.service", "teapot@one.service")
     finally:
-        notes["journal"] = run("journalctl", "--no-pager", "-o", "short-monotonic", "-u", "teapot*").stdout
+        notes["journal"] = run("journalctl", "--no-pager", "-o", "short-monotonic", "-u", "teapot*", "-u", "alise").stdout
         NOTES.write_text(json.dumps(notes, indent=1))
 
 

@@ -101,3 +101,33 @@ def test_the_template_differs_from_the_service_in_names_and_spool_only() -> None
     changed = [line for line in difflib.unified_diff(one, many, n=0, lineterm="") if line[0] in "+-" and line[:3] not in ("+++", "---")]
     allowed = ("Description=", "ExecStart=", "StateDirectory")
     assert [line for line in changed if not line[1:].startswith(allowed)] == []
+
+
+def test_alise_is_ready_when_start_returns_as_an_account_of_its_own_with_one_capability(notes: Notes) -> None:
+    assert notes["start alise"]["status"] == 0, notes["start alise"]["said"] + notes["journal"]
+    assert '"status":"ready"' in notes["alise ready"]
+    ((title, caps),) = notes["alise processes"].items()
+    assert title.split()[0] not in ("root", "0")
+    assert {int(caps["CapEff"], 16), int(caps["CapBnd"], 16)} == {1 << _BITS["NET_BIND_SERVICE"]}
+    assert (caps["NoNewPrivs"], caps["Seccomp"]) == ("1", "2")
+
+
+def test_what_root_does_to_alise_leaves_its_database_its_own(notes: Notes) -> None:
+    assert notes["alise key"]["status"] == 0, notes["alise key"]["said"]
+    owners = {line.split()[1] for line in notes["alise files"].splitlines()}
+    modes = {line.split()[2] for line in notes["alise files"].splitlines()}
+    assert len(owners) == 1 and not owners & {"root"} and modes == {"600"}, notes["alise files"]
+    assert notes["restart alise"]["status"] == 0 and '"status":"ready"' in notes["alise ready again"]
+    assert "a test" in notes["alise keys"]
+
+
+def test_alise_stops_without_a_failure(notes: Notes) -> None:
+    assert notes["stop alise"]["status"] == 0 and notes["stop alise"]["seconds"] < 10
+    assert (notes["after alise"]["ActiveState"], notes["after alise"]["Result"]) == ("inactive", "success")
+
+
+def test_systemd_has_nothing_to_object_to_in_alise_and_reckons_little_exposure(notes: Notes) -> None:
+    assert notes["alise verify"]["status"] == 0 and "alise" not in notes["alise verify"]["said"], notes["alise verify"]
+    (level,) = re.findall(r"Overall exposure level for alise.service: ([0-9.]+)", notes["alise security"])
+    print(notes["alise security"])
+    assert float(level) <= 2.0

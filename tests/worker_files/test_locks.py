@@ -156,7 +156,8 @@ def test_a_locked_file_is_read_and_copied_by_everybody(alice: Caller, bob: Calle
 @pytest.mark.parametrize(
     ("method", "path", "more"),
     [("PUT", b"c/new", {"body": b"x"}), ("MKCOL", b"c/new", {}), ("DELETE", b"c/f", {}), ("MOVE", b"c/f", {"to": b"e/f"}),
-     ("COPY", b"c/f", {"to": b"c/new"}), ("LOCK", b"c/new", {"body": EXCLUSIVE})],
+     ("COPY", b"c/f", {"to": b"c/new"}), ("LOCK", b"c/new", {"body": EXCLUSIVE}),
+     ("MOVE", b"c/d/g", {"to": b"c/f"}), ("COPY", b"c/d/g", {"to": b"c/f"})],
 )  # fmt: skip
 def test_a_lock_on_a_collection_alone_protects_its_list_of_members(alice: Caller, method: str, path: bytes, more: dict[str, Any]) -> None:
     token = alice.lock(b"c", depth=b"0")
@@ -303,6 +304,15 @@ def test_what_takes_the_place_of_a_locked_file_is_locked(alice: Caller, method: 
     alice(method, b"c/d/g", to=b"c/f", **{"if": b"</area/c/f> (<%b>)" % token})
     assert alice.status("PUT", b"c/f", b"x") == "locked"
     assert alice.status("PUT", b"c/f", b"x", **holding(token)) == 200
+
+
+@pytest.mark.parametrize("method", ["COPY", "MOVE"])
+@pytest.mark.parametrize("source", [b"e", b"c/f"], ids=["collection", "file"])
+def test_what_takes_the_place_of_a_locked_collection_is_locked(alice: Caller, method: str, source: bytes) -> None:
+    token = alice.lock(b"c/d")
+    assert alice.status(method, source, to=b"c/d", **{"if": b"</area/c/d> (<%b>)" % token}) == 204
+    assert alice.status("PROPPATCH", b"c/d", update(b"<X:a/>")) == "locked"
+    assert alice.status("PROPPATCH", b"c/d", update(b"<X:a/>"), **holding(token)) == 207
 
 
 def test_a_lock_that_cannot_be_kept_is_refused(area: Area, root: Path) -> None:

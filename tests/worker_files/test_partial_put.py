@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from teapot.worker import annotations, checksum
+from teapot.worker import annotations, checksum, threads
 from teapot.worker.area import Area
 from teapot.worker.content_range import Part
 from teapot.worker.journal import is_hidden
@@ -201,13 +201,14 @@ def test_of_two_that_append_at_once_one_is_refused_and_the_other_whole(ask: Aske
     together = threading.Barrier(len(bodies))
 
     def append(body: bytes) -> None:
+        threads.own_umask()  # as in a worker: another thread's must not stay
         together.wait()
         said.append(ask("PUT", b"f", body, content_range=b"bytes 10-5009/5010").status)
 
-    threads = [threading.Thread(target=append, args=(body,)) for body in bodies]
-    for each in threads:
+    running = [threading.Thread(target=append, args=(body,)) for body in bodies]
+    for each in running:
         each.start()
-    for each in threads:
+    for each in running:
         each.join()
     assert said.count(200) >= 1 and set(said) <= {200, "file_changed"}
     content = (root / "f").read_bytes()
