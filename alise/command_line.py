@@ -21,6 +21,7 @@ from common.configuration import BadConfiguration, Loaded, load
 
 BAD_CONFIGURATION = 78  # EX_CONFIG
 _DEFAULT = Path("/etc/alise/alise.toml")
+_CHATTY = ("aiosqlite", "alembic", "asyncio")  # at debug the first tells every value that is stored
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,6 +65,8 @@ def _serve(configuration: Configuration, parsed: argparse.Namespace) -> int:
     from alise.storage.database import open_engine
 
     logging.basicConfig(level=configuration.server.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     secrets = read_secrets(configuration)
 
     gc.freeze()  # what was imported stays: it need not be looked through again and again

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alise.assembly import Running, Secrets, assembled
 from alise.configuration import Configuration, Server
-from alise.http.access_log import access_logger
+from alise.http.access_log import access_logger, server_logger
 from common.configuration import BadConfiguration
 from common.secret_files import secret_path
 
@@ -69,6 +69,7 @@ def make_runner(running: Running, shutdown_timeout_s: float) -> web.AppRunner:
         running.app,
         access_log_class=access_logger(running.addresses),
         access_log=_ACCESS,
+        logger=server_logger(),
         shutdown_timeout=shutdown_timeout_s,
         keepalive_timeout=_KEEPALIVE_S,
         max_field_size=_LONGEST_FIELD,

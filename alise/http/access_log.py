@@ -10,6 +10,7 @@ import re
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
+from aiohttp.http_exceptions import HttpProcessingError
 
 from alise.http.client_address import ClientAddresses
 
@@ -34,6 +35,26 @@ class AccessLogger(AbstractAccessLogger):
     @property
     def enabled(self) -> bool:
         return self.logger.isEnabledFor(logging.INFO)
+
+
+class _WithoutRequests(logging.Filter):
+    """aiohttp quotes a request that cannot be read, keys and cookies with it: what is kept of that is its kind."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        failure = record.exc_info[1] if record.exc_info else None
+        if isinstance(failure, HttpProcessingError):
+            record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
+            record.msg, record.args = "a request cannot be read: %s", (type(failure).__name__,)
+            record.exc_info = record.exc_text = None
+        return True
+
+
+def server_logger() -> logging.Logger:
+    """For what goes wrong before a handler is asked."""
+    logger = logging.getLogger("alise.server")
+    if not logger.filters:
+        logger.addFilter(_WithoutRequests())
+    return logger
 
 
 def access_logger(addresses: ClientAddresses) -> type[AccessLogger]:

@@ -5,11 +5,13 @@ import os
 import random
 import signal
 import sqlite3
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -53,7 +55,7 @@ async def stage(tmp_path: Path, server_files: ServerFiles, ca: Path) -> AsyncIte
             Provider("site", site.issuer, "alise", "secret", internal=True, username_claim="preferred_username"),
             Provider("ext", ext.issuer, "alise", "secret", title="Federation"),
         ]
-        alise = AliseProcess(tmp_path, free_port(), described, server_files, ca)
+        alise = AliseProcess(tmp_path, free_port(), described, server_files, ca, log_level="debug")
         stack.callback(alise.kill)
         await asyncio.to_thread(alise.start)
         yield Stage(alise, site, ext, tmp_path / "alise.db", stack)
@@ -135,6 +137,28 @@ async def test_a_certificate_is_renewed_by_a_signal(stage: Stage) -> None:
     assert stage.alise.is_ready()
 
 
+BROKEN = {
+    "an address that is too long": "GET /api/v1/target/site/mapping/issuer/x/user/{long}?apikey={secret} HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a broken header": "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}\x01\r\n\r\n",
+    "a header that is too long": "GET / HTTP/1.1\r\nHost: x\r\nX-API-Key: {secret}{long}\r\n\r\n",
+    "two hosts": "GET /?apikey={secret} HTTP/1.1\r\nHost: {secret}\r\nHost: {secret}\r\n\r\n",
+    "no protocol": "{secret}\r\n\r\n",
+    "no version": "GET /?apikey={secret} HTTP/{secret}\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+async def test_a_request_that_cannot_be_read_is_400_and_no_word_of_it_is_in_the_log(stage: Stage, case: str) -> None:
+    tls = ssl.create_default_context(cafile=stage.alise.ca)
+    reader, writer = await asyncio.open_connection("localhost", urlsplit(stage.alise.url).port, ssl=tls)
+    writer.write(BROKEN[case].format(secret="hidden-4711", long="x" * 40_000).encode())
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    assert b" 400 " in answer.split(b"\r\n")[0], answer[:100]
+    await asyncio.sleep(0.2)
+    assert " 400 " in stage.alise.log() and "hidden-4711" not in stage.alise.log() and "Traceback" not in stage.alise.log()
+
+
 async def test_no_secret_gets_into_its_log(stage: Stage) -> None:
     browser = await stage.logged_in()
     await browser.prove(stage.ext, sub="ada")
@@ -143,5 +167,5 @@ async def test_no_secret_gets_into_its_log(stage: Stage) -> None:
     stage.alise.get(f"/api/v1/target/site/validate_apikey/{key}")
     log = stage.alise.log()
     assert "GET /api/v1/target/site/mapping/issuer/x/user/y 401" in log
-    for secret in (key, browser.cookie, "code=once", "state=", "secret"):
+    for secret in (key, browser.cookie, "code=once", "state=", "id_token", "uid-of-alice", "Alice Archer"):
         assert secret not in log, secret
