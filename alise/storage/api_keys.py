@@ -135,4 +135,5 @@ def checksum(body: str) -> str:
 
 
 def key_hash(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+    """Of anything that a header may bring: bytes that are no UTF-8 are half a surrogate pair in its text."""
+    return hashlib.sha256(key.encode(errors="surrogatepass")).digest()

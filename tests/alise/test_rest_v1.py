@@ -1,8 +1,10 @@
 """API v1: what clients of ALISE 1 send and read, byte for byte where they depend on it."""
 
+import asyncio
 import hashlib
 import logging
-from urllib.parse import quote, quote_plus
+import ssl
+from urllib.parse import quote, quote_plus, urlsplit
 
 import pytest
 
@@ -174,3 +176,20 @@ async def test_no_key_gets_into_a_log(desk: Desk, caplog: pytest.LogCaptureFixtu
     await as_teapot_asks(desk, key="a-wrong-key-that-is-somebody-elses")
     assert caplog.text and desk.key.key not in caplog.text and "somebody-elses" not in caplog.text
     assert f"key={desk.key.id}" in caplog.text
+
+
+@pytest.mark.parametrize("field", ["Authorization: Bearer alise_\udcff", "X-API-Key: \udcff"])
+async def test_bytes_that_are_no_text_are_a_wrong_key_like_any_other(desk: Desk, field: str, caplog: pytest.LogCaptureFixture) -> None:
+    answer = await raw(desk, f"GET {path(sha1(ISSUER), 'ada')} HTTP/1.1", field)
+    assert answer.split(b" ")[1] == b"401"
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def raw(desk: Desk, line: str, field: str) -> bytes:
+    tls, address = ssl.create_default_context(cafile=desk.alise.ca), urlsplit(desk.alise.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port, ssl=tls)
+    writer.write(f"{line}\r\nHost: localhost\r\nConnection: close\r\n{field}\r\n\r\n".encode(errors="surrogateescape"))
+    try:
+        return await asyncio.wait_for(reader.read(), 10)
+    finally:
+        writer.close()
