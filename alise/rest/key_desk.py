@@ -31,7 +31,11 @@ class KeyRefused(Exception):
 class _Known(NamedTuple):
     id: str
     site_id: int
-    until: float
+    asked_at: float
+
+    def stands(self, now: float) -> bool:
+        """Not when the clock was set back since."""
+        return self.asked_at <= now < self.asked_at + _REMEMBERED_S
 
 
 class KeyDesk:
@@ -57,7 +61,7 @@ class KeyDesk:
         """None, and it is counted against the client, when it does not count."""
         digest, now = key_hash(key), self._clock()
         known = self._known.get(digest)
-        if known and now < known.until:
+        if known and known.stands(now):
             return known
         client = household(self._addresses.of(request))
         if not known and (wait_s := self._failures.wait_s(client)):
@@ -68,7 +72,7 @@ class KeyDesk:
             self._failures.spend(client)
             return None
         self._usage.note_key(found.id)
-        return self._remember(digest, _Known(found.id, found.site_id, now + _REMEMBERED_S))
+        return self._remember(digest, _Known(found.id, found.site_id, now))
 
     def _remember(self, digest: bytes, known: _Known) -> _Known:
         if len(self._known) >= _MOST_REMEMBERED:

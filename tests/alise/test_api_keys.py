@@ -4,8 +4,11 @@ import re
 import time
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from sqlalchemy import insert
 
+from alise.rest.api import API
+from alise.rest.key_desk import KeyDesk
 from alise.storage.api_keys import ApiKeys, NoSuchKey, NoSuchSite, TooManyKeys, checksum, key_hash
 from alise.storage.tables import api_key
 from tests.alise.conftest import ADA, ISSUER, Desk
@@ -83,3 +86,14 @@ async def test_when_a_key_and_a_link_were_used_last_is_written(desk: Desk) -> No
     await desk.alise.running.usage.write()
     assert [one.used_at for one in await desk.keys.entries()] == [pytest.approx(time.time(), abs=60)]
     assert [one.used_at for one in await desk.administration.listed("hpc", None, revoked=False)] == [pytest.approx(time.time(), abs=60)]
+
+
+async def test_a_revoked_key_is_not_remembered_for_longer_because_the_clock_was_set_back(desk: Desk) -> None:
+    now = time.time()
+    times = iter((now, now - 3600))
+    api = desk.alise.running.app[API].keys
+    remembering = KeyDesk(api._lookup, api._usage, api._addresses, api._failures, clock=lambda: next(times))
+    request = make_mocked_request("GET", "/")
+    assert await remembering.find(request, desk.key.key)
+    await desk.keys.revoke(desk.key.id, "a test")
+    assert await remembering.find(request, desk.key.key) is None
