@@ -95,11 +95,12 @@ def _load(context: ssl.SSLContext, server: Server) -> None:
 
 
 def _renew(tls: ssl.SSLContext, server: Server) -> None:
-    """For connections that come from now on."""
+    """For connections that come from now on. Tried elsewhere first: a certificate whose key does not fit takes the old key away."""
     try:
+        tls_of(server)
         _load(tls, server)
         log.info("the certificate was read again")
-    except (OSError, ssl.SSLError, BadConfiguration) as failed:
+    except (CannotServe, OSError, BadConfiguration) as failed:  # an ssl.SSLError is an OSError
         log.error("the certificate was not renewed: %s", failed)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import ssl
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from alise.login.provider import Provider
-from teapot.demo.certificates import ServerFiles
+from teapot.demo.certificates import CertificateAuthority, ServerFiles
 from tests.alise.providers.made_provider import MadeProvider, made_provider
 from tests.alise.providers.oidc_provider import free_port
 from tests.alise.running import Browser, Client
@@ -135,6 +136,23 @@ async def test_a_certificate_is_renewed_by_a_signal(stage: Stage) -> None:
     while "the certificate was read again" not in stage.alise.log():
         await asyncio.sleep(0.05)
     assert stage.alise.is_ready()
+
+
+def test_a_certificate_whose_key_is_not_there_yet_leaves_the_old_one_in_use(tmp_path: Path, server_files: ServerFiles, ca: Path) -> None:
+    files = ServerFiles(tmp_path / "cert.pem", tmp_path / "key.pem")
+    for mine, given in zip(files, server_files, strict=True):
+        shutil.copy(given, mine)
+    alise = AliseProcess(tmp_path, free_port(), [Provider("site", "https://site.example.org", "alise", "s", internal=True)], files, ca).start()
+    try:
+        assert alise.process
+        shutil.copy(CertificateAuthority("another").issue(tmp_path, "another").certificate, files.certificate)
+        os.kill(alise.process.pid, signal.SIGHUP)
+        deadline = time.monotonic() + 10
+        while "the certificate was not renewed" not in alise.log() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert "the certificate was not renewed" in alise.log() and alise.is_ready()
+    finally:
+        alise.stop()
 
 
 BROKEN = {
