@@ -95,6 +95,9 @@ def _open(path: Path) -> sqlite3.Connection:
     """immutable: its writer is stopped; not even a lock is left beside it."""
     if not path.is_file():
         raise CannotRead(f"{path}: is not there")
+    for beside in (Path(f"{path}-wal"), Path(f"{path}-journal")):  # immutable: SQLite would not look at it, and say nothing
+        if beside.is_file() and beside.stat().st_size:
+            raise CannotRead(f"{beside}: holds changes that are not in the database yet: `sqlite3 {path} .tables` brings them in")
     return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
 
 

@@ -203,6 +203,14 @@ def test_nothing_is_taken_over_while_one_file_cannot_be_read(alise: AliseProcess
     assert links(alise) == []
 
 
+def test_a_file_whose_last_changes_stand_beside_it_is_not_read_without_them(alise: AliseProcess, old: Old) -> None:
+    old.rows.execute("PRAGMA journal_mode = WAL")
+    old.account("alice", "s1")
+    old.identity("s1", "ada")
+    assert f"{old.path}-wal" in alise.run("import-upstream", str(old.path.parent), status=1)
+    assert links(alise) == []
+
+
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_million_links_come_over_in_minutes(alise: AliseProcess, old: Old) -> None:
