@@ -142,7 +142,8 @@ def test_a_certificate_whose_key_is_not_there_yet_leaves_the_old_one_in_use(tmp_
     files = ServerFiles(tmp_path / "cert.pem", tmp_path / "key.pem")
     for mine, given in zip(files, server_files, strict=True):
         shutil.copy(given, mine)
-    alise = AliseProcess(tmp_path, free_port(), [Provider("site", "https://site.example.org", "alise", "s", internal=True)], files, ca).start()
+    described = [Provider("site", "https://site.example.org", "alise", "s", internal=True)]
+    alise = AliseProcess(tmp_path, free_port(), described, files, ca).start()
     try:
         assert alise.process
         shutil.copy(CertificateAuthority("another").issue(tmp_path, "another").certificate, files.certificate)
