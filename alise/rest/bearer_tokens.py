@@ -7,7 +7,7 @@ from aiohttp import web
 
 from alise.login.provider import Provider
 from alise.login.remote_provider import RemoteProvider
-from common.token_verification import BadToken, Expected, VerifiedClaims, verified
+from common.token_verification import Expected, VerifiedClaims, verified
 
 
 class Administrators(NamedTuple):
@@ -42,5 +42,3 @@ class BearerTokens:
 def _expected(public_url: str, provider: Provider, remote: RemoteProvider) -> Expected:
     return Expected(remote.keys, frozenset((public_url, provider.client_id)), audience_required=True)
 
-
-__all__ = ["Administrators", "BadToken", "BearerTokens"]

@@ -5,8 +5,12 @@ from teapot.demo.service import DemoFailed
 from teapot.demo.site import NAME, SUBJECT, Site, account
 from teapot.demo.visitor import NotThere, Visitor
 
-AT_THE_SITE = Person("uid-of-the-demo", {"name": "Dana Demo", "preferred_username": account()})
 IN_THE_FEDERATION = Person(SUBJECT, {"name": "Dana Demo (University)", "email": "dana@university.example"})
+
+
+def at_the_site() -> Person:
+    """With the account that runs the demo as theirs."""
+    return Person("uid-of-the-demo", {"name": "Dana Demo", "preferred_username": account()})
 
 
 class Browsing:

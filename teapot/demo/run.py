@@ -51,7 +51,7 @@ def _run() -> int:
         directory = Path(name).resolve()
         demo = site.prepare(directory)
         with (
-            LoginProvider(demo.issuer_files, "Demo computing centre", (person.AT_THE_SITE,)) as login,
+            LoginProvider(demo.issuer_files, "Demo computing centre", (person.at_the_site(),)) as login,
             LoginProvider(demo.issuer_files, "Demo federation", (person.IN_THE_FEDERATION,)) as federation,
         ):
             _introduce(demo, login, federation)
