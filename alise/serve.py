@@ -108,9 +108,12 @@ def _tell_systemd(state: str) -> None:
     """sd_notify(3)."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
-            end.connect("\0" + address[1:] if address.startswith("@") else address)
-            end.send(state.encode())
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+                end.connect("\0" + address[1:] if address.startswith("@") else address)
+                end.send(state.encode())
+        except OSError as failed:
+            log.error("systemd cannot be told %s: %s", state, failed)
 
 
 def _told(failed: Exception) -> str:

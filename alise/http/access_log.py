@@ -7,6 +7,7 @@ A look-up that was answered is routine: thousands a second, and told only when l
 
 import logging
 import re
+from urllib.parse import unquote
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
@@ -14,7 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from alise.http.client_address import ClientAddresses
 
-_KEY_IN_PATH = re.compile(r"(/validate_apikey/)[^/?]*")
+_KEY_IN_PATH = re.compile(r"(/validate_apikey/).*", re.DOTALL)
 KEY_ID: web.RequestKey[str] = web.RequestKey("key_id", str)
 ROUTINE: web.RequestKey[bool] = web.RequestKey("routine", bool)
 _LONGEST = 300
@@ -66,4 +67,6 @@ def loggable(raw_path: str) -> str:
     path = raw_path.partition("?")[0].partition("#")[0]
     if not path.startswith("/"):
         path = "/" + path.partition("://")[2].partition("/")[2]
-    return _KEY_IN_PATH.sub(r"\1…", path)[:_LONGEST].encode("ascii", "backslashreplace").decode()
+    if _KEY_IN_PATH.search(unquote(path)):  # as the router reads it, however it was written
+        path = _KEY_IN_PATH.sub(r"\1…", unquote(path))
+    return path[:_LONGEST].encode("unicode_escape").decode()

@@ -10,6 +10,7 @@ from alise.storage.rows import DatabaseAway
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.2
+AWAY_S = 2.0  # after a look that failed
 MOST = 1000  # in one answer; the rest comes with the next
 
 
@@ -49,8 +50,9 @@ class ChangeFeed:
             await asyncio.sleep(LOOK_S)
             try:
                 latest = await self._lookup.latest_change()
-            except DatabaseAway as away:
-                log.warning("changes cannot be looked for: %s", away)
+            except Exception as failed:  # whatever it was: nobody else looks, and who waits must hear of what comes after it
+                log.warning("changes cannot be looked for: %s", failed, exc_info=not isinstance(failed, DatabaseAway))
+                await asyncio.sleep(AWAY_S)
                 continue
             if latest != self._latest:
                 self._latest = latest

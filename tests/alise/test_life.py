@@ -178,6 +178,13 @@ async def test_a_request_that_cannot_be_read_is_400_and_no_word_of_it_is_in_the_
     assert " 400 " in stage.alise.log() and "hidden-4711" not in stage.alise.log() and "Traceback" not in stage.alise.log()
 
 
+@pytest.mark.parametrize("word", ["validate_apikey", "validate_%61pikey", "validate_apike%79", "%76alidate_apikey"])
+async def test_a_key_in_a_path_is_not_told_however_the_path_is_written(stage: Stage, word: str) -> None:
+    assert stage.alise.get(f"/api/v1/target/site/{word}/hidden-4711-and-long-enough")[0] == 200
+    await asyncio.sleep(0.1)
+    assert "/validate_apikey/" in stage.alise.log() and "hidden-4711" not in stage.alise.log()
+
+
 async def test_no_secret_gets_into_its_log(stage: Stage) -> None:
     browser = await stage.logged_in()
     await browser.prove(stage.ext, sub="ada")

@@ -9,6 +9,8 @@ import pytest
 from alise.storage.administration import NewLink
 from alise.storage.changes import append
 from alise.storage.database import writing
+from alise.storage.lookup import Lookup
+from alise.storage.rows import DatabaseAway
 from tests.alise.conftest import ADA, ISSUER, SITE_ISSUER, Desk
 from tests.alise.running import Answer
 
@@ -110,6 +112,23 @@ async def test_a_wait_ends_with_nothing_when_nothing_happens_or_only_elsewhere(d
     told = (await waiting).json
     assert told["changes"] == [] and told["reset"] is False and 1 < time.monotonic() - began < 4
     assert (await changes(desk, f"?since={told['next']}")).json["reset"] is False
+
+
+async def test_who_waits_hears_of_what_comes_after_a_failure_of_the_look(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, look = (await changes(desk, "")).json["next"], Lookup.latest_change
+    failures = iter([RuntimeError("once"), DatabaseAway("twice")])
+
+    async def sometimes(lookup: Lookup) -> int:
+        if failure := next(failures, None):
+            raise failure
+        return await look(lookup)
+
+    waiting = asyncio.create_task(changes(desk, f"?since={now}&wait_s=20"))
+    await asyncio.sleep(0.1)
+    monkeypatch.setattr(Lookup, "latest_change", sometimes)
+    await asyncio.sleep(0.5)
+    await desk.administration.change(1, "revoke")
+    assert (await waiting).json["changes"][0]["operation"] == "unlinked"
 
 
 async def test_a_number_of_another_database_means_that_everything_may_have_changed(desk: Desk) -> None:
