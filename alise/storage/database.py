@@ -86,6 +86,7 @@ def _make_private(engine: AsyncEngine) -> None:
     try:
         opened = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except FileExistsError:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))  # says why, where SQLite says only that it cannot
         return
     if os.geteuid() == 0:
         folder = path.parent.stat()

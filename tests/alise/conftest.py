@@ -28,6 +28,16 @@ def postgresql(ledger: Ledger) -> Iterator[Postgresql]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database, once in each engine."""
+    return _empty_database(request, tmp_path)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+def database_url_of_pages(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The same for what is about browsers: what the engine does is tested without them."""
+    return _empty_database(request, tmp_path)
+
+
+def _empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite+aiosqlite:///{tmp_path}/alise.db"
     server: Postgresql = request.getfixturevalue("postgresql")
@@ -45,7 +55,7 @@ class Stage(NamedTuple):
 
 
 @pytest.fixture
-async def stage(tmp_path: Path, server_files: ServerFiles, ca: Path, database_url: str) -> AsyncIterator[Stage]:
+async def stage(tmp_path: Path, server_files: ServerFiles, ca: Path, database_url_of_pages: str) -> AsyncIterator[Stage]:
     """Providers whose logins the test makes itself: for what no honest browser does."""
     async with AsyncExitStack() as stack:
         site, ext, other = [await stack.enter_async_context(made_provider()) for _ in range(3)]
@@ -54,7 +64,7 @@ async def stage(tmp_path: Path, server_files: ServerFiles, ca: Path, database_ur
             Provider("ext", ext.issuer, "alise", "secret", title="Federation"),
             Provider("other", other.issuer, "alise", "secret", title="Other"),
         ]
-        running = await stack.enter_async_context(alise(tmp_path, free_port(), described, server_files, ca, database_url))
+        running = await stack.enter_async_context(alise(tmp_path, free_port(), described, server_files, ca, database_url_of_pages))
 
         def new_browser() -> Browser:
             browser = Browser(running)
