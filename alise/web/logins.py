@@ -91,9 +91,13 @@ async def _proven(request: web.Request, remote: RemoteProvider, state: str, flow
 async def _after_login(request: web.Request, remote: RemoteProvider, flow: Flow, who: ProvenIdentity) -> web.StreamResponse:
     person = _identity(remote, who)
     account = await _account(request, flow.site, person, who.username)
-    browser = request.headers.get("User-Agent", "")[:_LONGEST_BROWSER_NAME]
-    content = SessionContent(person, account, browser, who.id_token)
+    content = SessionContent(person, account, _browser_name(request), who.id_token)
     return await _new_session(request, flow.site, content, f"/{flow.site}")
+
+
+def _browser_name(request: web.Request) -> str:
+    """Bytes that are no UTF-8 are half a surrogate pair in the text of a header, which can be stored nowhere."""
+    return request.headers.get("User-Agent", "")[:_LONGEST_BROWSER_NAME].encode(errors="replace").decode()
 
 
 async def _after_reauth(request: web.Request, remote: RemoteProvider, flow: Flow, who: ProvenIdentity) -> web.StreamResponse:
