@@ -11,6 +11,8 @@ from alise.web.pages import SESSION
 from alise.web.request_guard import Refusal
 from alise.web.service import RECENT_S, SERVICE, Service
 
+_CLOCKS_DIFFER_S = 60
+
 
 async def session_of(request: web.Request) -> Session | None:
     """Of the site in the path; a session of another site is none here."""
@@ -38,4 +40,5 @@ async def account_of(service: Service, session: Session) -> Account:
 
 
 def is_recent(person: Identity, within_s: float = RECENT_S) -> bool:
-    return time.time() - person.authenticated_at <= within_s
+    """A time that is yet to come is none: whoever said it has another clock, or ours was set back."""
+    return -_CLOCKS_DIFFER_S <= time.time() - person.authenticated_at <= within_s
