@@ -133,8 +133,21 @@ class BrowserStore:
             await self._change(key, seen_at=now)
         return _session(row)
 
-    async def keep(self, session: Session, content: SessionContent) -> None:
-        await self._change(session.id_hash, content=_text(content))
+    async def change(self, session: Session, **fields: Any) -> None:
+        """`fields` of its content as it is now: what another page has changed meanwhile stays so."""
+        async with self._engine.begin() as connection:
+            now = await _held(connection, session.id_hash)
+            if now is not None:
+                await _keep(connection, session.id_hash, msgspec.structs.replace(now, **fields))
+
+    async def take_proof(self, session: Session) -> bool:
+        """Once: False when the proof of `session` has been used, replaced or forgotten meanwhile."""
+        async with self._engine.begin() as connection:
+            now = await _held(connection, session.id_hash)
+            if now is None or now.proof is None or now.proof != session.content.proof:
+                return False
+            await _keep(connection, session.id_hash, msgspec.structs.replace(now, proof=None))
+        return True
 
     async def end_session(self, id_hash: bytes) -> None:
         async with self._engine.begin() as connection:
@@ -150,10 +163,13 @@ class BrowserStore:
 
     async def forget_proofs(self, session: Session) -> None:
         """The person's links have changed: what was proven for another one counts no more."""
-        for each in await self.sessions_of(session):
-            await self.keep(each, msgspec.structs.replace(each.content, proof=None))
-            async with self._engine.begin() as connection:
-                await connection.execute(delete(login_flow).where(login_flow.c.browser_hash == each.id_hash))
+        theirs = select(browser_session.c.id_hash).where(_same_person(session)).order_by(browser_session.c.id_hash)
+        async with self._engine.begin() as connection:
+            for (id_hash,) in (await connection.execute(theirs)).all():
+                now = await _held(connection, id_hash)
+                if now is not None:
+                    await _keep(connection, id_hash, msgspec.structs.replace(now, proof=None))
+                await connection.execute(delete(login_flow).where(login_flow.c.browser_hash == id_hash))
 
     async def add_flow(self, state: str, browser_id: str, provider: str, flow: Flow) -> None:
         now, browser = self._clock(), hash_of(browser_id)
@@ -176,6 +192,17 @@ class BrowserStore:
     async def _change(self, id_hash: bytes, **values: Any) -> None:
         async with self._engine.begin() as connection:
             await connection.execute(update(browser_session).where(browser_session.c.id_hash == id_hash).values(**values))
+
+
+async def _held(connection: AsyncConnection, id_hash: bytes) -> SessionContent | None:
+    """What nobody else changes until the transaction ends."""
+    wanted = select(browser_session.c.content).where(browser_session.c.id_hash == id_hash).with_for_update()
+    found = (await connection.execute(wanted)).scalar_one_or_none()
+    return None if found is None else msgspec.json.decode(found, type=SessionContent)
+
+
+async def _keep(connection: AsyncConnection, id_hash: bytes, content: SessionContent) -> None:
+    await connection.execute(update(browser_session).where(browser_session.c.id_hash == id_hash).values(content=_text(content)))
 
 
 async def _end(connection: AsyncConnection, id_hash: bytes) -> None:

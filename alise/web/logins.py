@@ -113,7 +113,7 @@ async def _after_reauth(request: web.Request, remote: RemoteProvider, flow: Flow
 
 async def _after_link(request: web.Request, remote: RemoteProvider, flow: Flow, who: ProvenIdentity) -> web.StreamResponse:
     service, session = request.app[SERVICE], await _session(request, flow.site)
-    await service.sessions.keep(session, msgspec.structs.replace(session.content, proof=_identity(remote, who)))
+    await service.sessions.change(session, proof=_identity(remote, who))
     raise web.HTTPSeeOther(f"/{flow.site}/confirm")
 
 

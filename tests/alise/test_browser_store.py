@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
 from alise.storage import browser
-from alise.storage.browser import FLOW_S, IDLE_S, LONGEST_S, BrowserStore, Flow, Identity, SessionContent
+from alise.storage.browser import FLOW_S, IDLE_S, LONGEST_S, BrowserStore, Flow, Identity, Notice, SessionContent
 from alise.storage.database import migrate, open_engine, writing
 
 ME, YOU = "m" * 43, "y" * 43
 FLOW = Flow("link", "site", "nonce-1", "verifier-1", True)
 CONTENT = SessionContent(Identity("site", "https://site.example", "s", 0.0), "alice", "a browser")
+ADA = Identity("ext", "https://ext.example", "ada", 0.0)
 
 
 class Clock:
@@ -89,3 +91,32 @@ async def test_the_database_holds_neither_cookie_nor_state(stores: tuple[Browser
     async with one._engine.connect() as connection:
         rows = [row for table in browser.metadata.tables for row in await connection.execute(text(f"SELECT * FROM {table}"))]
     assert ME not in str(rows) and "the-state" not in str(rows) and len(rows) == 2
+
+
+async def test_what_a_page_keeps_brings_back_no_proof_that_was_forgotten_meanwhile(stores: tuple[BrowserStore, BrowserStore, Clock]) -> None:
+    one, two, _ = stores
+    await one.begin_session(ME, "site", msgspec.structs.replace(CONTENT, proof=ADA, notice=Notice("ended")))
+    seen = await one.session(ME)
+    assert seen
+    await two.forget_proofs(seen)
+    await one.change(seen, notice=None)
+    after = await two.session(ME)
+    assert after and after.content == CONTENT
+
+
+async def test_of_many_who_take_one_proof_one_has_it(stores: tuple[BrowserStore, BrowserStore, Clock]) -> None:
+    one, two, _ = stores
+    await one.begin_session(ME, "site", msgspec.structs.replace(CONTENT, proof=ADA))
+    seen = await one.session(ME)
+    assert seen
+    taken = await asyncio.gather(*(store.take_proof(seen) for store in (one, two) * 4))
+    assert taken.count(True) == 1
+
+
+async def test_a_proof_in_the_place_of_the_one_that_was_seen_is_not_taken(stores: tuple[BrowserStore, BrowserStore, Clock]) -> None:
+    one, two, _ = stores
+    await one.begin_session(ME, "site", msgspec.structs.replace(CONTENT, proof=ADA))
+    seen = await one.session(ME)
+    assert seen
+    await two.change(seen, proof=msgspec.structs.replace(ADA, subject="somebody else"))
+    assert not await one.take_proof(seen)
