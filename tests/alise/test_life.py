@@ -156,6 +156,20 @@ def test_a_certificate_whose_key_is_not_there_yet_leaves_the_old_one_in_use(tmp_
         alise.stop()
 
 
+def test_without_tls_the_signal_to_renew_ends_nothing(tmp_path: Path, server_files: ServerFiles, ca: Path) -> None:
+    site = Provider("site", "https://127.0.0.1:1", "alise", "secret", internal=True)
+    alise = AliseProcess(tmp_path, free_port(), [site], server_files, ca, tls_certificate="", tls_key="")
+    alise.url = alise.url.replace("https:", "http:")
+    alise.start()
+    try:
+        assert alise.process
+        os.kill(alise.process.pid, signal.SIGHUP)
+        time.sleep(0.3)
+        assert alise.is_ready()
+    finally:
+        alise.stop()
+
+
 BROKEN = {
     "an address that is too long": "GET /api/v1/target/site/mapping/issuer/x/user/{long}?apikey={secret} HTTP/1.1\r\nHost: x\r\n\r\n",
     "a broken header": "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}\x01\r\n\r\n",
