@@ -157,7 +157,9 @@ class Browser:
     async def get(self, address: str, **asked: Any) -> Answer:
         return await self._ask("GET", address, **asked)
 
-    async def post(self, address: str, data: dict[str, str] | None = None, *, origin: str = "", page: "str | Answer" = "", **asked: Any) -> Answer:
+    async def post(
+        self, address: str, data: dict[str, str] | None = None, *, origin: str = "", page: str | Answer = "", **asked: Any
+    ) -> Answer:
         """As a browser does: from the page that has the form; a page that was opened before stays as it was."""
         opened = page if isinstance(page, Answer) else await self.get(page or address)
         headers = {"Origin": origin or self.alise.url, "Sec-Fetch-Site": "cross-site" if origin else "same-origin"}

@@ -93,7 +93,7 @@ async def test_the_database_holds_neither_cookie_nor_state(stores: tuple[Browser
     assert ME not in str(rows) and "the-state" not in str(rows) and len(rows) == 2
 
 
-async def test_what_a_page_keeps_brings_back_no_proof_that_was_forgotten_meanwhile(stores: tuple[BrowserStore, BrowserStore, Clock]) -> None:
+async def test_what_a_page_keeps_brings_back_no_forgotten_proof(stores: tuple[BrowserStore, BrowserStore, Clock]) -> None:
     one, two, _ = stores
     await one.begin_session(ME, "site", msgspec.structs.replace(CONTENT, proof=ADA, notice=Notice("ended")))
     seen = await one.session(ME)
