@@ -15,11 +15,11 @@ _CLOCKS_DIFFER_S = 60
 
 
 async def session_of(request: web.Request) -> Session | None:
-    """Of the site in the path; a session of another site is none here."""
+    """Of the site in the path; a session of another site is none here, nor one of an issuer that the site has no more."""
     service = request.app[SERVICE]
-    service.site(request.match_info["site"])
+    site = service.site(request.match_info["site"]).provider
     session = await service.sessions.session(request[BROWSER])
-    if session is None or session.site != request.match_info["site"]:
+    if session is None or (session.site, session.content.person.issuer) != (site.name, site.issuer):
         return None
     request[SESSION] = session
     return session

@@ -47,3 +47,13 @@ async def test_taking_away_a_link_that_is_gone_meanwhile_is_not_told_as_done(sta
     page = await browser.get("/site/unlink/ext")
     answers = await asyncio.gather(*(browser.post("/site/unlink/ext", page=page) for _ in range(3)))
     assert [each.status for each in answers].count(303) == 1
+
+
+async def test_a_session_of_an_issuer_that_the_site_has_no_more_is_over(stage: Stage) -> None:
+    """The site's login has moved, and the service was started anew."""
+    browser = await logged_in(stage)
+    old, new = stage.site.issuer, "https://login-of-before.example"
+    await stage.alise.run_sql(f"UPDATE browser_session SET issuer = '{new}', content = replace(content, '{old}', '{new}')")
+    for page in ("/site", "/site/sessions"):
+        assert "og in" in (answer := await browser.get(page)).text and answer.status in (200, 401)
+    assert (await browser.log_in(stage.site, sub="s-alice", preferred_username="alice")).status == 303
