@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alise.storage import browser, tables
+from alise.storage import browser_tables, tables
 from alise.storage.database import migrate, open_engine
 
 
@@ -50,7 +50,7 @@ async def test_migrating_again_changes_nothing(migrated: AsyncEngine) -> None:
 
 def _described() -> MetaData:
     both = MetaData()
-    for metadata in (tables.metadata, browser.metadata):
+    for metadata in (tables.metadata, browser_tables.metadata):
         for table in metadata.sorted_tables:
             table.to_metadata(both)
     return both
