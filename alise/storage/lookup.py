@@ -6,6 +6,7 @@ configured. Of others it is known whether they are suspended; what was revoked i
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from alise.storage.catalogue import Catalogue
@@ -19,12 +20,13 @@ _LINK = """
 _LINK_AND_ALL = """
     SELECT link.id, link.status, account.status, account.username, link.created_at, identity.assurance,
         account.id, account.issuer_id, account.subject, account.display_name, account.last_login_at,
-        other.issuer_id, other.subject, other.display_name, other.last_login_at
+        beside.id, other.issuer_id, other.subject, other.display_name, other.last_login_at
     FROM identity JOIN link ON link.identity_id = identity.id JOIN account ON account.id = link.account_id
         JOIN link AS beside ON beside.account_id = account.id JOIN identity AS other ON other.id = beside.identity_id
     WHERE identity.issuer_id = $1 AND identity.subject = $2 AND link.site_id = $3 AND link.status = 'active'
         AND account.status = 'active' AND beside.status = 'active'
-    ORDER BY beside.id LIMIT 1000"""
+    LIMIT 1000"""  # in whatever order: sorting them here is cheaper
+_LINK_ID = itemgetter(11)
 _IDENTITIES = """
     SELECT identity.issuer_id, identity.subject, identity.display_name, identity.last_login_at
     FROM link JOIN identity ON identity.id = link.identity_id
@@ -113,7 +115,8 @@ class Lookup:
         rows = await self._rows.rows(_LINK_AND_ALL, numbers[0], subject, numbers[1])
         if not rows:
             return None
-        beside = [LinkedIdentity(self._urls[row[11]], *row[12:]) for row in rows if row[11] in self._urls]
+        rows.sort(key=_LINK_ID)
+        beside = [LinkedIdentity(self._urls[row[12]], *row[13:]) for row in rows if row[12] in self._urls]
         return Found(*rows[0][:11]), beside
 
     async def own_account(self, site: str, issuer: str, subject: str) -> AccountRow | None:
