@@ -43,7 +43,7 @@ class KeyDesk:
         self, lookup: Lookup, usage: Usage, addresses: ClientAddresses, failures: Allowance, clock: Callable[[], float] = time.time
     ) -> None:
         self._lookup, self._usage, self._addresses, self._failures, self._clock = lookup, usage, addresses, failures, clock
-        self._known: dict[bytes, _Known] = {}
+        self._known: dict[str, _Known] = {}  # by the key itself: a look-up does not pay for a hash, and takes no time that tells of it
 
     async def require(self, request: web.Request, site: str) -> None:
         """KeyRefused unless the request has a key of this site."""
@@ -59,25 +59,24 @@ class KeyDesk:
 
     async def find(self, request: web.Request, key: str) -> _Known | None:
         """None, and it is counted against the client, when it does not count."""
-        digest, now = key_hash(key), self._clock()
-        known = self._known.get(digest)
+        now, known = self._clock(), self._known.get(key)
         if known and known.stands(now):
             return known
         client = household(self._addresses.of(request))
         if not known and (wait_s := self._failures.wait_s(client)):
             raise KeyRefused("rate_limited", wait_s)
-        found = await self._lookup.key(digest, now) if len(key) <= _LONGEST_KEY else None
+        found = await self._lookup.key(key_hash(key), now) if len(key) <= _LONGEST_KEY else None
         if found is None:
-            self._known.pop(digest, None)
+            self._known.pop(key, None)
             self._failures.spend(client)
             return None
         self._usage.note_key(found.id)
-        return self._remember(digest, _Known(found.id, found.site_id, now))
+        return self._remember(key, _Known(found.id, found.site_id, now))
 
-    def _remember(self, digest: bytes, known: _Known) -> _Known:
+    def _remember(self, key: str, known: _Known) -> _Known:
         if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
-        self._known[digest] = known
+        self._known[key] = known
         return known
 
 

@@ -61,11 +61,10 @@ def not_mapped() -> web.Response:
 
 
 async def _found(api: Api, site: str, issuer: str, subject: str, *, own: bool) -> Mapping | None:
-    answer = await api.lookup.resolve_with_all(site, issuer, subject)
-    if answer:
-        found, linked = answer
+    found = await api.lookup.resolve_with_all(site, issuer, subject)
+    if found:
         api.usage.note(found.link_id)
-        asked = linked if api.v1_all_identities else [one for one in linked if one.subject == subject]
+        asked = found.identities if api.v1_all_identities else [one for one in found.identities if one.subject == subject]
         return described(api, found.account, asked)
     account = await api.lookup.own_account(site, issuer, subject) if own else None
     return described(api, account, await api.lookup.identities_of(account.id)) if account else None

@@ -58,12 +58,10 @@ async def my_mappings(request: web.Request) -> web.Response:
         return person
     api, site = request.app[API], request.match_info["site"]
     account = await api.lookup.own_account(site, person.issuer, person.subject)
-    linked = await api.lookup.resolve(site, person.issuer, person.subject)
-    if account is None and linked is not None and linked.counts:
-        account = linked.account
-    if account is None:
-        return not_mapped()
-    return v1(described(api, account, await api.lookup.identities_of(account.id)))
+    if account is not None:
+        return v1(described(api, account, await api.lookup.identities_of(account.id)))
+    found = await api.lookup.resolve_with_all(site, person.issuer, person.subject)
+    return v1(described(api, found.account, found.identities)) if found else not_mapped()
 
 
 async def _person(request: web.Request) -> VerifiedClaims | web.Response:

@@ -6,25 +6,25 @@ configured. Of others it is known whether they are suspended; what was revoked i
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from alise.storage.catalogue import Catalogue
 from alise.storage.rows import Rows
 
 _LINK = """
-    SELECT link.id, link.status, account.status, account.username, link.created_at, identity.assurance,
-        account.id, account.issuer_id, account.subject, account.display_name, account.last_login_at
+    SELECT link.id, link.status, account.status, account.username, link.created_at, identity.assurance
     FROM identity JOIN link ON link.identity_id = identity.id JOIN account ON account.id = link.account_id
     WHERE identity.issuer_id = $1 AND identity.subject = $2 AND link.site_id = $3 AND link.status IN ('active', 'suspended')"""
-_LINK_AND_ALL = """
-    SELECT link.id, link.status, account.status, account.username, link.created_at, identity.assurance,
-        account.id, account.issuer_id, account.subject, account.display_name, account.last_login_at,
-        other.issuer_id, other.subject, other.display_name, other.last_login_at
+_ACCOUNT_AND_ALL = """
+    SELECT link.id, account.id, account.issuer_id, account.subject, account.username, account.display_name, account.last_login_at,
+        beside.id, other.issuer_id, other.subject, other.display_name, other.last_login_at
     FROM identity JOIN link ON link.identity_id = identity.id JOIN account ON account.id = link.account_id
         JOIN link AS beside ON beside.account_id = account.id JOIN identity AS other ON other.id = beside.identity_id
     WHERE identity.issuer_id = $1 AND identity.subject = $2 AND link.site_id = $3 AND link.status = 'active'
         AND account.status = 'active' AND beside.status = 'active'
-    ORDER BY beside.id LIMIT 1000"""
+    LIMIT 1000"""  # in whatever order: sorting them here is cheaper
+_LINK_ID = itemgetter(7)
 _IDENTITIES = """
     SELECT identity.issuer_id, identity.subject, identity.display_name, identity.last_login_at
     FROM link JOIN identity ON identity.id = link.identity_id
@@ -45,16 +45,6 @@ class Found(NamedTuple):
     username: str
     linked_at: float
     assurance: str  # a JSON list
-    account_id: int
-    account_issuer_id: int
-    account_subject: str | None
-    account_name: str
-    account_seen_at: float | None
-
-    @property
-    def account(self) -> "AccountRow":
-        person = self.account_issuer_id, self.account_subject
-        return AccountRow(self.account_id, *person, self.username, self.account_name, self.account_seen_at)
 
     @property
     def counts(self) -> bool:
@@ -75,6 +65,12 @@ class LinkedIdentity(NamedTuple):
     subject: str
     display_name: str
     seen_at: float | None
+
+
+class AccountFound(NamedTuple):
+    link_id: int
+    account: AccountRow
+    identities: Sequence[LinkedIdentity]
 
 
 class KeyFound(NamedTuple):
@@ -105,16 +101,17 @@ class Lookup:
         rows = await self._rows.rows(_LINK, numbers[0], subject, numbers[1])
         return Found(*rows[0]) if rows else None
 
-    async def resolve_with_all(self, site: str, issuer: str, subject: str) -> tuple[Found, Sequence[LinkedIdentity]] | None:
+    async def resolve_with_all(self, site: str, issuer: str, subject: str) -> AccountFound | None:
         """What counts, and every identity of the account, the asked one included: in one question."""
         numbers = self._forms.get(issuer), self.catalogue.sites.get(site)
         if None in numbers or not can_be_stored(subject):
             return None
-        rows = await self._rows.rows(_LINK_AND_ALL, numbers[0], subject, numbers[1])
+        rows = await self._rows.rows(_ACCOUNT_AND_ALL, numbers[0], subject, numbers[1])
         if not rows:
             return None
-        beside = [LinkedIdentity(self._urls[row[11]], *row[12:]) for row in rows if row[11] in self._urls]
-        return Found(*rows[0][:11]), beside
+        rows.sort(key=_LINK_ID)
+        beside = [LinkedIdentity(self._urls[row[8]], *row[9:]) for row in rows if row[8] in self._urls]
+        return AccountFound(rows[0][0], AccountRow(*rows[0][1:7]), beside)
 
     async def own_account(self, site: str, issuer: str, subject: str) -> AccountRow | None:
         """Of somebody who logs in at the site itself."""

@@ -30,7 +30,7 @@ class Rows(Protocol):
 
 
 class SqliteRows:
-    """A connection for each process."""
+    """A connection for each process. What is asked in one turn of the event loop is one transaction: SQLite's locks are taken once."""
 
     def __init__(self, path: str, timeout_s: float = 2.0) -> None:
         self._path, self._timeout_s = path, timeout_s
@@ -38,12 +38,23 @@ class SqliteRows:
 
     async def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         try:
-            if self._connection is None:
-                self._connection = self._connect()
-            return self._connection.execute(_as_sqlite(statement), values).fetchall()
+            return self._in_transaction().execute(_as_sqlite(statement), values).fetchall()
         except sqlite3.Error as failed:
             await self.close()
             raise DatabaseAway(f"{self._path}: {failed}") from failed
+
+    def _in_transaction(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._connect()
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN")
+            asyncio.get_running_loop().call_soon(self._end_transaction)
+        return self._connection
+
+    def _end_transaction(self) -> None:
+        """Nothing was written; nothing is lost when this fails."""
+        if self._connection is not None and self._connection.in_transaction:
+            self._connection.rollback()
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None

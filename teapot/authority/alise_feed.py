@@ -90,8 +90,10 @@ class AliseFeed:
         subjects = list(accounts)
         if not subjects:
             return
+        asked = time.monotonic()
         try:
             now = await self._teller.resolve_many(subjects)
+            self._links.learn(dict(zip(subjects, now, strict=True)), asked)
         except AliseUnavailable as unavailable:
             log.error("ALISE: what has changed cannot be asked for: %s", unavailable)
             now = [NotLinked() if presumed_lost else Linked(accounts[subject]) for subject in subjects]

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from teapot.accounts import is_account_name
@@ -116,6 +116,12 @@ class AliseLinks:
 
     def forget_everybody(self) -> dict[Subject, str]:
         return self.forget({*self._known, *self._asking}) or {}
+
+    def learn(self, outcomes: Mapping[Subject, Outcome], asked: float) -> None:
+        """What ALISE was asked, at `asked` (monotonic), after it told of a change: who is still linked stays known."""
+        for subject, outcome in outcomes.items():
+            if subject not in self._known and subject not in self._asking:
+                self._remember(subject, outcome, asked)
 
     async def close(self) -> None:
         await end(self._tasks)

@@ -345,6 +345,20 @@ def test_what_is_found_out_after_a_link_was_cut_without_news_counts_as_well(
 # --- down
 
 
+def test_who_was_confirmed_after_news_stays_known_when_alise_goes_down(
+    authority: Authority, gateway: Gateway, issuer: TestIssuer, alise: AliseStub, account: str
+) -> None:
+    until(lambda: is_told(authority))
+    ask(gateway, issuer)
+    asked = alise.asked["resolve"]
+    alise.link(issuer.url, ALICE, account)
+    next_forget(gateway)
+    until(lambda: alise.asked["resolve"] > asked)
+    time.sleep(0.1)
+    alise.go_down()
+    assert ask(gateway, issuer).accounts == {"home": account}
+
+
 def test_while_alise_is_down_who_is_known_goes_on_and_nobody_knows_who_others_are(
     start: Start, issuer: TestIssuer, alise: AliseStub, account: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,19 @@ class Both(NamedTuple):
     def link(self, subject: str, username: str) -> str:
         person = ("--site", SITE, "--username", username, "--issuer", self.issuer, "--subject", subject)
         return str(self.alise.run_json("links", "add", *person)["id"])
+
+    def unlink(self, number: str) -> None:
+        self.alise.run("links", "revoke", number)
+
+    @contextmanager
+    def linked(self, subject: str, username: str) -> Iterator[str]:
+        """A link that ends with the test, however the test ends."""
+        number = self.link(subject, username)
+        try:
+            yield number
+        finally:
+            if any(str(each["id"]) == number for each in self.alise.run_json("links", "list")):
+                self.unlink(number)
 
 
 @pytest.fixture(scope="module")
@@ -67,39 +81,41 @@ def test_not_linked_then_linked_then_unlinked(both: Both, tokens: Tokens, site: 
     refused = both.teapot.request("PUT", "/home/together", token, b"x")
     assert (refused.status, refused.code, refused.problem["link_url"]) == (403, "not_linked", page)
     assert f"<{page}>" in refused.headers["link"]
-    number = both.link(ALICE, site.alice.name)
-    wait_for(lambda: both.teapot.request("PUT", "/home/together", token, b"x").status in (200, 201), PROMISED_S, "not let in")
-    assert (site.home_of(site.alice) / "together").owner() == site.alice.name
-    worker = both.teapot.worker_of(site.alice)
-    both.alise.run("links", "revoke", number)
-    began = time.monotonic()
-    wait_for(lambda: both.teapot.request("GET", "/home/together", token).status == 403, PROMISED_S, "still served")
-    wait_for(lambda: not worker.is_running(), PROMISED_S, "its worker is still there")
-    assert time.monotonic() - began < PROMISED_S
+    with both.linked(ALICE, site.alice.name) as number:
+        wait_for(lambda: both.teapot.request("PUT", "/home/together", token, b"x").status in (200, 201), PROMISED_S, "not let in")
+        assert (site.home_of(site.alice) / "together").owner() == site.alice.name
+        worker = both.teapot.worker_of(site.alice)
+        both.unlink(number)
+        began = time.monotonic()
+        wait_for(lambda: both.teapot.request("GET", "/home/together", token).status == 403, PROMISED_S, "still served")
+        wait_for(lambda: not worker.is_running(), PROMISED_S, "its worker is still there")
+        assert time.monotonic() - began < PROMISED_S
 
 
 def test_a_suspended_link_is_refused_as_such_and_goes_on_when_it_is_resumed(both: Both, tokens: Tokens, site: Site) -> None:
-    number, token = both.link(BOB, site.bob.name), tokens.of(BOB)
-    wait_for(lambda: both.teapot.request("OPTIONS", "/home/", token).status == 200, PROMISED_S, "not let in")
-    both.alise.run("links", "suspend", number)
-    wait_for(lambda: both.teapot.request("GET", "/home/", token).code == "link_suspended", PROMISED_S, "still served")
-    both.alise.run("links", "resume", number)
-    wait_for(lambda: both.teapot.request("OPTIONS", "/home/", token).status == 200, PROMISED_S, "not let in again")
-    both.alise.run("links", "revoke", number)
+    token = tokens.of(BOB)
+    with both.linked(BOB, site.bob.name) as number:
+        wait_for(lambda: both.teapot.request("OPTIONS", "/home/", token).status == 200, PROMISED_S, "not let in")
+        both.alise.run("links", "suspend", number)
+        wait_for(lambda: both.teapot.request("GET", "/home/", token).status == 403, PROMISED_S, "still served")
+        assert both.teapot.request("GET", "/home/", token).code == "link_suspended"
+        both.alise.run("links", "resume", number)
+        wait_for(lambda: both.teapot.request("OPTIONS", "/home/", token).status == 200, PROMISED_S, "not let in again")
 
 
 def test_while_alise_is_being_restarted_who_is_linked_goes_on_and_hears_of_an_unlink_afterwards(
     both: Both, tokens: Tokens, site: Site
 ) -> None:
-    number, token = both.link(BOB, site.bob.name), tokens.of(BOB)
-    wait_for(lambda: both.teapot.request("OPTIONS", "/home/", token).status == 200, PROMISED_S, "not let in")
-    both.alise.kill()
-    try:
-        assert both.teapot.request("OPTIONS", "/home/", token).status == 200
-        both.alise.run("links", "revoke", number)
-    finally:
-        both.alise.start()
-    wait_for(lambda: both.teapot.request("GET", "/home/", token).status == 403, 10, "the unlink was not heard of")
+    token = tokens.of(BOB)
+    with both.linked(BOB, site.bob.name) as number:
+        wait_for(lambda: both.teapot.request("OPTIONS", "/home/", token).status == 200, PROMISED_S, "not let in")
+        both.alise.kill()
+        try:
+            assert both.teapot.request("OPTIONS", "/home/", token).status == 200
+            both.unlink(number)
+        finally:
+            both.alise.start()
+        wait_for(lambda: both.teapot.request("GET", "/home/", token).status == 403, 10, "the unlink was not heard of")
 
 
 def test_by_its_database_the_same_is_seen_though_alise_does_not_run(
@@ -115,7 +131,7 @@ def test_by_its_database_the_same_is_seen_though_alise_does_not_run(
     teapot = start_teapot({"mapping": {"methods": ["alise"], "file": None, "alise": asked}})
     token = tokens.of(BOB, aud=teapot.url())
     assert teapot.request("GET", "/home/", token).code == "not_linked"
-    number = both.link(BOB, site.bob.name)
-    wait_for(lambda: teapot.request("OPTIONS", "/home/", token).status == 200, PROMISED_S, "not let in")
-    both.alise.run("links", "revoke", number)
-    wait_for(lambda: teapot.request("GET", "/home/", token).status == 403, PROMISED_S, "still served")
+    with both.linked(BOB, site.bob.name) as number:
+        wait_for(lambda: teapot.request("OPTIONS", "/home/", token).status == 200, PROMISED_S, "not let in")
+        both.unlink(number)
+        wait_for(lambda: teapot.request("GET", "/home/", token).status == 403, PROMISED_S, "still served")
