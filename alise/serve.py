@@ -19,6 +19,7 @@ from alise.assembly import Running, Secrets, assembled
 from alise.commands.opened import LATER_VERSION
 from alise.configuration import Configuration, Server
 from alise.http.access_log import access_logger, server_logger
+from alise.http.listening import listeners
 from common.configuration import BadConfiguration
 from common.secret_files import secret_path
 
@@ -56,9 +57,8 @@ async def _listen_until(ending: asyncio.Event, server: Server, running: Running,
     runner = make_runner(running, server.shutdown_timeout_s)
     await runner.setup()
     try:
-        for address in server.listen:
-            host, _, port = address.rpartition(":")
-            await web.TCPSite(runner, host.strip("[]"), int(port), ssl_context=tls, backlog=_BACKLOG).start()
+        for listener in listeners(server.listen):
+            await web.SockSite(runner, listener, ssl_context=tls, backlog=_BACKLOG).start()
         log.info("serving %s on %s", server.public_url, ", ".join(server.listen))
         _tell_systemd("READY=1")
         await ending.wait()
