@@ -95,8 +95,11 @@ def _provider(provider: Provider, key: str, before: tuple[Provider, ...]) -> Ite
         yield Complaint(f"{key}.name", f"{provider.name} is given twice")
     if provider.internal and provider.name in PAGES:
         yield Complaint(f"{key}.name", f"{provider.name} is the path of a page of ours: name the site otherwise")
-    if any(each.issuer.rstrip("/") == provider.issuer.rstrip("/") and each.internal == provider.internal for each in before):
+    alike = [each for each in before if each.issuer.rstrip("/") == provider.issuer.rstrip("/")]
+    if any(each.internal == provider.internal for each in alike):
         yield Complaint(f"{key}.issuer", f"{provider.issuer} is given twice")
+    elif alike and alike[0].issuer != provider.issuer:
+        yield Complaint(f"{key}.issuer", f"must be as its ID tokens write it: {alike[0].issuer} is another provider's, and only the slash differs")
     if wrong := forms.why_not_secret_file(provider.client_secret_file):
         yield Complaint(f"{key}.client_secret_file", wrong)
     if provider.ca and (wrong := forms.why_not_absolute(provider.ca)):

@@ -105,6 +105,14 @@ def test_what_is_given_twice_is_refused(tmp_path: Path) -> None:
     assert "hpc is given twice" in said and "https://login.example.org/ is given twice" in said
 
 
+def test_one_issuer_in_two_forms_is_refused(tmp_path: Path) -> None:
+    """A hash of either would stand for both."""
+    home = provider(name="home", issuer="https://login.example.org/", internal=False)
+    assert "as its ID tokens write it: https://login.example.org is" in complaints(tmp_path, {**minimal(), "provider": [provider(), home]})
+    right = {**minimal(), "provider": [provider(), home | {"issuer": "https://login.example.org"}]}
+    assert len(read(toml.write(tmp_path / "alise.toml", right)).value.provider) == 2
+
+
 @pytest.mark.parametrize("url", ["mysql://u:hidden@h/d", "sqlite+aiosqlite:///x", "postgresql+psycopg://u:hidden@h/d", "alise.db", "postgresql://"])
 def test_a_database_that_is_none_is_refused_and_its_password_not_told(tmp_path: Path, url: str) -> None:
     said = complaints(tmp_path, {**minimal(), "database": {"url": url}})
