@@ -99,7 +99,8 @@ def _provider(provider: Provider, key: str, before: tuple[Provider, ...]) -> Ite
     if any(each.internal == provider.internal for each in alike):
         yield Complaint(f"{key}.issuer", f"{provider.issuer} is given twice")
     elif alike and alike[0].issuer != provider.issuer:
-        yield Complaint(f"{key}.issuer", f"must be as its ID tokens write it: {alike[0].issuer} is another provider's, and only the slash differs")
+        reason = f"must be as its ID tokens write it: {alike[0].issuer} is another provider's, and only the slash differs"
+        yield Complaint(f"{key}.issuer", reason)
     if wrong := forms.why_not_secret_file(provider.client_secret_file):
         yield Complaint(f"{key}.client_secret_file", wrong)
     if provider.ca and (wrong := forms.why_not_absolute(provider.ca)):
