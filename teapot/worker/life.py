@@ -111,8 +111,8 @@ class Life:
         for gateway, channel in list(self._channels):
             if channel.is_over:
                 self._channels.remove((gateway, channel))
-            elif channel.until <= now and not channel.open_exchanges():
-                channel.stop_reading()
+            else:
+                channel.stop_if_expired(now)
         if self._end_at is not None and self._end_at <= now:
             self._cut()
         if now - self._traffic.idle_since >= self._office.settings.idle_timeout_s:
