@@ -35,6 +35,7 @@ class _Kept(msgspec.Struct):
     of_slot: dict[int, dict[str, int]]
     admin: dict[str, int]
     passed: list[int]
+    deadlines: dict[int, tuple[float | None, float | None]] = {}
 
 
 def renew(service: "Service") -> None:
@@ -70,7 +71,7 @@ def take_over(descriptor: int, service: "Service") -> None:
         kept = msgspec.json.decode(file.read(), type=_Kept)
     for one in _descriptors(kept):
         os.set_inheritable(one, False)
-    service.children = {child.pid: child for child in children.decode(kept.children)}
+    service.children = {child.pid: child for child in children.decode(kept.children, kept.deadlines)}
     service.numbers.update(kept.numbers)
     service.sockets.of_slot = {slot: _sockets(of_slot) for slot, of_slot in kept.of_slot.items()}
     service.sockets.admin = _sockets(kept.admin)
@@ -92,6 +93,7 @@ def _keep(service: "Service") -> _Kept:
         of_slot={slot: {address: one.fileno() for address, one in of_slot.items()} for slot, of_slot in sockets.of_slot.items()},
         admin={address: one.fileno() for address, one in sockets.admin.items()},
         passed=[one.fileno() for one in sockets.passed],
+        deadlines=children.deadlines(service.children.values()),
     )
 
 

@@ -152,8 +152,9 @@ class Channel:
         request = exchange.request
         try:
             if request.streamed:
-                self._receive_body(exchange, stream)
-                return -1
+                body_end, stream = _stream(stream), -1  # the stream's now to close, also when the request is refused
+                self._receive_body(exchange, body_end)
+                return stream
             office = self._office._replace(given_up=lambda: exchange.cancelled or self.closed)
             self._reply(exchange, dispatch.carry_out(office, request, body))
         except Refusal as refusal:
@@ -216,8 +217,7 @@ class Channel:
 
     # --- a body that is received
 
-    def _receive_body(self, exchange: Exchange, stream: int) -> None:
-        end = _stream(stream)
+    def _receive_body(self, exchange: Exchange, end: socket.socket) -> None:
         try:
             exchange.upload = dispatch.begin_upload(self._office, exchange.request)
         except BaseException:
