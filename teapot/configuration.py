@@ -62,6 +62,7 @@ class Server(Section, frozen=True, kw_only=True):
     body_timeout_s: Seconds = 60.0  # a body that makes no progress for so long is cut off
     answer_timeout_s: Seconds = 60.0  # how long a worker may take to answer before the request fails
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    tape_rest_api: str = ""  # a JSON file for WLCG's discovery of the site's tape REST API
 
 
 class Trust(Section, frozen=True, kw_only=True):

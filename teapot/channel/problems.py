@@ -31,6 +31,9 @@ def _table() -> dict[str, Problem]:
         "encoding_not_implemented": Problem(501, receive, "Only 'Transfer-Encoding: chunked' is understood.", close=True),
         "content_encoding_refused": Problem(415, receive, "Send the file as it is: Content-Encoding is not accepted.", close=True),
         "misdirected": Problem(421, receive, "The request is meant for another server."),
+        "macaroons_not_offered": Problem(405, receive, "No macaroons are made here: send the bearer token itself."),
+        "tokens_not_issued": Problem(404, receive, "This service issues no tokens: obtain one from an issuer that it trusts."),
+        "tape_not_offered": Problem(404, receive, "This service offers no tape REST API."),
         "not_implemented": Problem(501, receive, "This is not implemented."),
         "foreign_destination": Problem(502, receive, "The Destination names another server; copies between servers are not offered."),
         # authenticate
