@@ -48,8 +48,9 @@ class Offline(Refusal):
 class Residency:
     """Of the files of one storage area."""
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
+    def __init__(self, ask: Ask, *, quick: bool = True) -> None:
+        """quick: it can be asked about each member of a collection."""
+        self._ask, self.quick = ask, quick
         self._opening: dict[_Identity, float] = {}  # since when
         self._changed = threading.Condition()
 
@@ -92,7 +93,7 @@ def of_area(settings: Settings | None, name: str, commands: SiteCommands | None)
         return Residency(lambda descriptor, status: _said_by_attribute(settings.attribute, descriptor))
     if settings.migrated_attribute:
         return Residency(lambda descriptor, status: _said_by_blocks(settings.migrated_attribute, descriptor, status))
-    return Residency(_ByCommand(settings, command_name(name), commands))
+    return Residency(_ByCommand(settings, command_name(name), commands), quick=False)
 
 
 def command_name(area: str) -> str:

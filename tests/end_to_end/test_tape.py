@@ -3,6 +3,7 @@
 On a FUSE file system that hangs whoever opens a file that is not on disk. Said by an extended attribute (/tape) and by a program (/hsm).
 """
 
+import re
 import shutil
 import subprocess
 import threading
@@ -160,6 +161,46 @@ def test_listings_and_properties_open_no_file(teapot: Teapot, storage: TapeStora
     assert (alone.status, members.status, page.status) == (207, 207, 200)
     assert members.body.count(b"<D:response>") == 1 + len(FILES) and b"offline-too" in page.body
     assert not storage.opened
+
+
+LOCALITY = (
+    b'<propfind xmlns="DAV:"><prop><getcontentlength/><s:FileLocality xmlns:s="http://srm.lbl.gov/StorageResourceManager"/></prop></propfind>'
+)
+_TOLD = re.compile(rb"<D:href>/(?:tape|hsm)/([a-z-]*)</D:href>.*?(?::FileLocality xmlns:S=[^>]*>([A-Z_]+)<|404 Not Found)")
+
+
+def told(answer: Answer) -> dict[str, str]:
+    """The property by the names of files; "": it is not there."""
+    return {name.decode(): where.decode() for name, where in _TOLD.findall(answer.body)}
+
+
+@pytest.mark.parametrize("way", BOTH_WAYS)
+def test_the_property_that_clients_of_tape_systems_ask_for_is_told(
+    teapot: Teapot, storage: TapeStorage, as_alice: str, way: str
+) -> None:
+    for name, locality in {"online": "ONLINE", "offline": "NEARLINE", "lost": "LOST", "nonsense": ""}.items():
+        assert told(teapot.request("PROPFIND", f"{way}/{name}", as_alice, LOCALITY, {"Depth": "0"})) == {name: locality}
+    assert not storage.opened
+
+
+def test_of_members_it_is_told_where_no_program_has_to_be_run_for_each(
+    teapot: Teapot, storage: TapeStorage, program: Program, as_alice: str
+) -> None:
+    by_attribute = told(teapot.request("PROPFIND", "/tape/", as_alice, LOCALITY, {"Depth": "1"}))
+    assert (by_attribute["offline"], by_attribute["both"], by_attribute["nonsense"]) == ("NEARLINE", "ONLINE_AND_NEARLINE", "")
+    before = program.runs()
+    by_program = told(teapot.request("PROPFIND", "/hsm/", as_alice, LOCALITY, {"Depth": "1"}))
+    assert set(by_program.values()) == {""} and program.runs() == before
+    assert not storage.opened
+
+
+def test_it_is_not_for_clients_to_set_and_not_told_unasked(teapot: Teapot, as_alice: str) -> None:
+    change = (
+        b'<propertyupdate xmlns="DAV:"><set><prop><FileLocality xmlns="http://srm.lbl.gov/StorageResourceManager">ONLINE</FileLocality>'
+        b"</prop></set></propertyupdate>"
+    )
+    assert b"403 Forbidden" in teapot.request("PROPPATCH", "/tape/offline", as_alice, change).body
+    assert b"FileLocality" not in teapot.request("PROPFIND", "/tape/offline", as_alice, headers={"Depth": "0"}).body
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
