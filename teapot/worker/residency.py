@@ -41,7 +41,7 @@ class Offline(Refusal):
     """409 says where the content is."""
 
     def __init__(self, locality: str, detail: str = "") -> None:
-        super().__init__("offline" if locality == "NEARLINE" else "content_unavailable", detail)
+        super().__init__("offline" if locality == "NEARLINE" else "content_unavailable", detail or locality)
         self.fields = [(b"locality", locality.encode())]
 
 
