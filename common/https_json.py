@@ -79,7 +79,9 @@ class JsonClient:
 
 
 def split(url: str) -> SplitResult:
-    """FetchFailed for what is no URL: issuers and redirects name them."""
+    """FetchFailed for what is no URL: issuers and redirects name them. A line feed, of which urlsplit says nothing, would get into logs."""
+    if not url.isprintable() or " " in url:
+        raise FetchFailed(f"{url[:200]!r}: no URL")
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  it is checked when it is read

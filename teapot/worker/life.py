@@ -27,6 +27,7 @@ from teapot.worker.site_commands import SiteCommands
 from teapot.worker.traffic import Traffic
 
 _TICK_S, _SHORT_TICK_S = 1.0, 0.02  # most requests are short: whoever was told of one is soon told of its end
+_LONGEST_S = 3600.0  # poll(2) does not take every number of milliseconds
 _FINISH_S = 5.0  # once the spawner is gone, or wants us gone
 _NO_LANDLOCK = "this kernel has no Landlock"
 _DRAIN_S = 0.2  # for what was queued before the last channel was closed
@@ -67,7 +68,7 @@ class Life:
             return int(1000 * (_SHORT_TICK_S if self._traffic.leaving else self._pause_s))
         deadlines = [channel.until for _, channel in self._channels]
         ends = [self._traffic.idle_since + self._office.settings.idle_timeout_s, *deadlines]
-        return max(20, int((min(ends) - time.monotonic()) * 1000) + 20)
+        return max(20, int(min(_LONGEST_S, min(ends) - time.monotonic()) * 1000) + 20)
 
     def _hear(self, poll: "select.poll") -> None:
         try:
@@ -119,8 +120,8 @@ class Life:
         for gateway, channel in list(self._channels):
             if channel.is_over:
                 self._channels.remove((gateway, channel))
-            elif channel.until <= now and not channel.open_exchanges():
-                channel.stop_reading()
+            else:
+                channel.stop_if_expired(now)
         if self._end_at is not None and self._end_at <= now:
             self._cut()
         if now - self._traffic.idle_since >= self._office.settings.idle_timeout_s:
