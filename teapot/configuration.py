@@ -17,6 +17,7 @@ _LARGEST = (1 << 31) - 1
 
 NoOrSomeSeconds = Annotated[float, Meta(ge=0, le=_YEAR_S, description="a number, 0 or more, at most a year")]
 LookUpSeconds = Annotated[float, Meta(gt=0, le=5, description="a number above 0, at most 5")]
+CommandSeconds = Annotated[float, Meta(gt=0, le=30, description="a number above 0, at most 30")]
 Processes = Annotated[int, Meta(ge=0, le=256, description="an integer from 0 to 256")]
 Positive = Annotated[int, Meta(ge=1, le=_LARGEST, description="an integer, 1 or more")]
 OpenFiles = Annotated[int, Meta(ge=64, le=_LARGEST, description="an integer, 64 or more")]
@@ -62,6 +63,7 @@ class Server(Section, frozen=True, kw_only=True):
     body_timeout_s: Seconds = 60.0  # a body that makes no progress for so long is cut off
     answer_timeout_s: Seconds = 60.0  # how long a worker may take to answer before the request fails
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    tape_rest_api: str = ""  # a JSON file for WLCG's discovery of the site's tape REST API
 
 
 class Trust(Section, frozen=True, kw_only=True):
@@ -124,6 +126,17 @@ class Accounts(Section, frozen=True, kw_only=True):
     recheck_s: Seconds = 30.0  # how often groups and shells of accounts with a live worker are looked up again
 
 
+class Residency(Section, frozen=True, kw_only=True):
+    """Exactly one of attribute, migrated_attribute and command (storage_area_rules.py)."""
+
+    attribute: str = ""  # an extended attribute whose value says where the content is
+    migrated_attribute: str = ""  # one that files with a copy on tape have; which of them are stubs is told by their blocks
+    command: tuple[str, ...] = ()  # a program of the site's and its arguments, {path} among them
+    answer: Literal["locality", "lustre"] = "locality"  # what the command writes
+    timeout_s: CommandSeconds = 5.0  # of one run of the command
+    ttl_s: NoOrSomeSeconds = 10.0  # how long its answer counts
+
+
 class StorageArea(Section, frozen=True, kw_only=True):
     name: Name
     path: str
@@ -140,6 +153,7 @@ class StorageArea(Section, frozen=True, kw_only=True):
     group: str = ""  # of new files and collections
     directory_mode: DirectoryMode = ""  # of new collections, octal; "": as the umask leaves it
     read_only: bool = False
+    residency: Residency | None = None  # None: everything is on disk
     checksums: tuple[Literal["adler32"], ...] = ("adler32",)  # computed on the way in and stored with the file
 
 

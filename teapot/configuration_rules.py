@@ -47,6 +47,8 @@ def _server(server: Server) -> Iterator[Complaint]:
             yield Complaint(f"server.{key}", f"is set, but server.{other} is not: set both or none")
         if path and (wrong := forms.why_not_absolute(path)):
             yield Complaint(f"server.{key}", wrong)
+    if server.tape_rest_api and (wrong := forms.why_not_absolute(server.tape_rest_api)):
+        yield Complaint("server.tape_rest_api", wrong)
     if server.public_url.startswith("http://") and server.tls_key:
         yield Complaint("server.public_url", "its scheme is http, but tls_key is set: make it https, or take the tls_* keys out")
 

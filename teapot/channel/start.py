@@ -72,6 +72,7 @@ class GatewayStart(Start, frozen=True, kw_only=True):
     listening: tuple[int, ...]  # descriptors
     certificate: int = -1  # memfds; -1: plain HTTP
     key: int = -1
+    tape_rest_api: bytes = b""  # the site's document for /.well-known/wlcg-tape-rest-api; b"": none
 
 
 class ObserverStart(Start, frozen=True, kw_only=True):

@@ -43,7 +43,8 @@ class Gateway:
     def __init__(self, begin: GatewayStart) -> None:
         self._begin = begin
         server = begin.server
-        self._steps = Steps(server, Hosts(server.public_url, server.aliases), Areas(begin.areas), Authority(), Spawner(), Counts())
+        hosts, areas = Hosts(server.public_url, server.aliases), Areas(begin.areas)
+        self._steps = Steps(server, hosts, areas, Authority(), Spawner(), Counts(), begin.tape_rest_api)
         self._http = HttpServer(self._serve, server)
         self._listeners: list[asyncio.Server] = []
         self._master = socket.socket(fileno=begin.master)

@@ -40,6 +40,7 @@ class Steps(NamedTuple):
     authority: Authority
     spawner: Spawner
     counts: Counts
+    tape_rest_api: bytes = b""  # the site's document; b"": none
 
 
 class Trip:
@@ -91,7 +92,7 @@ async def _answered(trip: Trip, steps: Steps) -> Done:
 async def _served(trip: Trip, steps: Steps) -> Done:
     received = receive(trip.http, trip.id, steps.hosts)
     if own_answers.is_ours(received):
-        return await own_answers.answer(received, trip.reply, steps.areas)
+        return await own_answers.answer(received, trip.reply, steps.areas, steps.tape_rest_api)
     trip.body = ClientBody(trip.http, received, trip.reply, steps.server.body_timeout_s)
     token = bearer_token(received)
     for attempt in range(_TRIES):

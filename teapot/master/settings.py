@@ -19,6 +19,7 @@ class Settings(NamedTuple):
     tls: TlsFiles
     gateways: int
     alise_secret: int  # memfd; -1: none
+    tape_rest_api: bytes  # the site's document; b"": none
 
     def identity(self, role: str) -> Identity | None:
         """As whom the role is executed; None: as ourselves (single-account mode)."""
@@ -58,6 +59,7 @@ class Settings(NamedTuple):
             listening=listeners,
             certificate=self.tls.certificate,
             key=self.tls.key,
+            tape_rest_api=self.tape_rest_api,
         )
 
     def observer(self, master: int, number: int, listeners: tuple[int, ...]) -> start.ObserverStart:

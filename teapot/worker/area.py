@@ -17,10 +17,12 @@ from msgspec import structs
 from teapot.accounts import Account
 from teapot.configuration import StorageArea
 from teapot.kernel.openat2 import open_beneath
-from teapot.worker import area_roots
+from teapot.worker import area_roots, checksum, residency
 from teapot.worker.creation import Creation
 from teapot.worker.place import Place, Target, open_directory
 from teapot.worker.refusal import Refusal, refusal_of
+from teapot.worker.residency import Residency
+from teapot.worker.site_commands import SiteCommands
 
 # A FIFO must not block us, a terminal must not become ours.
 SAFELY = os.O_NONBLOCK | os.O_NOCTTY
@@ -33,11 +35,13 @@ _NOTHING_BELOW = {errno.ENOTDIR: "not_found"}  # of what is to be read, moved or
 class Area:
     """`root` may be a descriptor of kind O_PATH: a root that can be entered but not read is as good. `group`: of what is made; -1: any."""
 
-    def __init__(self, settings: StorageArea, root: int, group: int = -1) -> None:
+    def __init__(self, settings: StorageArea, root: int, group: int = -1, commands: SiteCommands | None = None) -> None:
         self.settings = settings
         self.name = settings.name
         self.root = root
         self._within = b""
+        self.residency = residency.of_area(settings.residency, settings.name, commands)
+        self.content_attributes = checksum.ATTRIBUTES | residency.attributes(settings.residency)  # another content has others
         mode = int(settings.directory_mode, 8) if settings.directory_mode else None
         self.creation = Creation(int(settings.umask, 8), group, mode)
 
@@ -51,10 +55,15 @@ class Area:
         return seen
 
     def open(self, path: bytes, flags: int) -> int:
-        """The caller looks at what it got (fstat) before it reads: it may be a FIFO or a device. Refusal as the kernel refuses."""
+        """The caller looks at what it got (fstat) before it reads: it may be a FIFO or a device. Refusal as the kernel refuses.
+
+        A file's content is not opened where that would wait for a tape.
+        """
         _check(path)
         try:
             with self._floor(path) as (floor, rest):
+                if self.residency and not flags & (os.O_PATH | os.O_DIRECTORY):
+                    return _open_content(self.residency, floor, rest, flags)
                 return open_beneath(floor, rest, flags if flags & os.O_PATH else flags | SAFELY)
         except OSError as error:
             raise refusal_of(error, _NOTHING_BELOW) from error
@@ -88,6 +97,15 @@ class Area:
         """Of what stands at the path, symbolic links followed as far as they stay inside. Needs no permission on the file itself."""
         with self.opened(path, os.O_PATH) as descriptor:
             return os.fstat(descriptor)
+
+    def refuse_offline(self, place: Place) -> None:
+        """Of a file that stands there already, before its content is read or changed."""
+        if self.residency:
+            descriptor = os.open(place.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place.directory)
+            try:
+                self.residency.refuse_offline(descriptor, os.fstat(descriptor))
+            finally:
+                os.close(descriptor)
 
     @contextlib.contextmanager
     def place(self, path: bytes) -> Iterator[Place]:
@@ -155,6 +173,19 @@ class Area:
         raise AssertionError("the loop ends at the root")
 
 
+def _open_content(residency: Residency, floor: int, path: bytes, flags: int) -> int:
+    seen = open_beneath(floor, path, os.O_PATH)
+    try:
+        status = os.fstat(seen)
+        if not is_file(status):
+            return open_beneath(floor, path, flags | SAFELY)
+        residency.refuse_offline(seen, status)
+        with residency.opening(status):
+            return open_beneath(floor, path, flags | SAFELY)
+    finally:
+        os.close(seen)
+
+
 def _must_be_free(directory: int, missing: tuple[bytes, ...]) -> None:
     """Where making collections would not help: a link that points nowhere is in the way, or a link's text goes up through them."""
     if missing and (_link_text(directory, missing[0]) is not None or not {b"", b".", b".."}.isdisjoint(missing)):
@@ -188,15 +219,18 @@ def is_file(status: os.stat_result) -> bool:
     return stat.S_ISREG(status.st_mode)
 
 
-def open_areas(areas: tuple[StorageArea, ...], account: Account) -> dict[str, Area | Refusal]:
-    """Those that this account may be served in, or why they cannot be. Asks NSS for a group: call it before the cage is closed."""
+def of_account(areas: tuple[StorageArea, ...], account: Account) -> tuple[StorageArea, ...]:
+    """Those that this account may be served in."""
+    return tuple(area for area in areas if area.account in ("identity", account.name) or area.anonymous_account == account.name)
+
+
+def open_areas(areas: tuple[StorageArea, ...], account: Account, commands: SiteCommands | None) -> dict[str, Area | Refusal]:
+    """Or why they cannot be. Asks NSS for a group: call it before the cage is closed."""
     opened: dict[str, Area | Refusal] = {}
     for area in areas:
-        if area.account not in ("identity", account.name) and area.anonymous_account != account.name:
-            continue
         try:
             group = area_roots.group(area, account)
-            opened[area.name] = Area(area, area_roots.open_root(area, account), group)
+            opened[area.name] = Area(area, area_roots.open_root(area, account), group, commands)
         except Refusal as refusal:
             opened[area.name] = refusal
     return opened

@@ -33,7 +33,7 @@ from teapot.worker.bodies import Body, Receiving, Sending
 from teapot.worker.dispatch import Office
 from teapot.worker.pump import Pump
 from teapot.worker.reading import Reply
-from teapot.worker.refusal import RangeRefusal, Refusal, refusal_of
+from teapot.worker.refusal import Refusal, refusal_of
 from teapot.worker.traffic import Traffic
 from teapot.worker.upload import Upload
 
@@ -189,9 +189,8 @@ class Channel:
             self._send(Answer(exchange.request.id, reply.status, reply.fields, streamed=True, length=body.length))
 
     def _refuse(self, exchange: Exchange, refusal: Refusal) -> None:
-        fields = refusal.fields if isinstance(refusal, RangeRefusal) else []
         detail = refusal.detail[:_MAX_DETAIL]
-        self._send(Answer(exchange.request.id, 0, fields, problem=refusal.problem, detail=detail))
+        self._send(Answer(exchange.request.id, 0, refusal.fields, problem=refusal.problem, detail=detail))
         self._forget(exchange)
 
     def _forget(self, exchange: Exchange) -> None:

@@ -15,13 +15,15 @@ from teapot.accounts import Account
 from teapot.channel import control_messages as control
 from teapot.configuration import StorageArea
 from teapot.configuration import Worker as Settings
-from teapot.worker import cage, threads
-from teapot.worker.area import Area, open_areas
+from teapot.worker import cage, residency, site_commands, threads
+from teapot.worker.area import Area, of_account, open_areas
 from teapot.worker.channels import Channel
+from teapot.worker.command_runner import Command
 from teapot.worker.crew import Crew
 from teapot.worker.dispatch import Office
 from teapot.worker.journal import Journal
 from teapot.worker.pump import Pump
+from teapot.worker.site_commands import SiteCommands
 from teapot.worker.traffic import Traffic
 
 _TICK_S, _SHORT_TICK_S = 1.0, 0.02  # most requests are short: whoever was told of one is soon told of its end
@@ -36,8 +38,8 @@ class Leave(Exception):
 
 
 class Life:
-    def __init__(self, spawner: socket.socket, office: Office, software: str) -> None:
-        self._spawner, self._office, self._software = spawner, office, software
+    def __init__(self, spawner: socket.socket, office: Office, software: str, commands: SiteCommands | None) -> None:
+        self._spawner, self._office, self._software, self._commands = spawner, office, software, commands
         self._crew, self._pump, self._traffic = Crew(), Pump(), Traffic()
         self._channels: list[tuple[int, Channel]] = []
         self._pause_s = _SHORT_TICK_S
@@ -48,9 +50,15 @@ class Life:
     def run(self) -> None:
         poll = select.poll()
         poll.register(self._spawner, select.POLLIN)
+        if self._commands:
+            poll.register(self._commands, select.POLLIN)
         while True:
-            if poll.poll(self._pause_ms()):
-                self._hear(poll)
+            for descriptor, _ in poll.poll(self._pause_ms()):
+                if descriptor == self._spawner.fileno():
+                    self._hear(poll)
+                else:  # who runs the site's commands says nothing unasked: it is gone, and the next worker has another
+                    poll.unregister(descriptor)
+                    self._leave(None)
             self._tick(time.monotonic())
 
     def _pause_ms(self) -> int:
@@ -177,22 +185,30 @@ class Life:
 
 def main(spawner: socket.socket, account: Account, areas: tuple[StorageArea, ...], settings: Settings, software: str) -> NoReturn:
     """Never returns. CageError and other exceptions before it serves are the caller's to report."""
-    opened = open_areas(areas, account)
+    areas = of_account(areas, account)
+    commands = site_commands.begin(_commands(areas), account.name)
+    opened = open_areas(areas, account, commands)
     spool, without = _spool(settings, account)
     roots = [area.root for area in opened.values() if isinstance(area, Area)]
     threads.own_umask()
-    owned = [spawner.fileno(), *roots, *([spool] if spool is not None else [])]
+    owned = [spawner.fileno(), *roots, *([spool] if spool is not None else []), *([commands.fileno()] if commands else [])]
     cage.close_others(owned)
     cage.prove_descriptors(owned)
     abi = cage.close(roots, spool, open_files=settings.open_files, memory_bytes=settings.memory_bytes)
     journal = Journal(spool)
     journal.recover()
-    life = Life(spawner, Office(opened, journal, settings), software)
+    life = Life(spawner, Office(opened, journal, settings), software, commands)
     control.send(spawner, control.Control(control.READY, abi, text="; ".join(filter(None, ("" if abi else _NO_LANDLOCK, without)))))
     with contextlib.suppress(Leave):
         life.run()
     journal.close()
     os._exit(0)
+
+
+def _commands(areas: tuple[StorageArea, ...]) -> dict[str, Command]:
+    """Of the site's, that this worker may have to ask."""
+    asked = {area.name: area.residency for area in areas if area.residency and area.residency.command}
+    return {residency.command_name(name): Command(one.command, one.timeout_s) for name, one in asked.items()}
 
 
 def _spool(settings: Settings, account: Account) -> tuple[int | None, str]:
