@@ -84,11 +84,11 @@ def _check(loaded: Loaded[Configuration], parsed: argparse.Namespace) -> int:
 
 def _can_be_read(configuration: Configuration) -> bool:
     """As the service will: not by looking at modes, but by reading."""
-    from teapot.master import mapping_secret, service_accounts, site_programs, tape_document, tls_files
+    from teapot.master import authority_secrets, service_accounts, site_programs, tape_document, tls_files
 
     try:
         tls_files.close(tls_files.read(configuration.server))
-        mapping_secret.close(mapping_secret.read(configuration.mapping))
+        authority_secrets.close(authority_secrets.read(configuration))
         tape_document.read(configuration.server)
         site_programs.refuse_unsafe(configuration.storage_area)
         service_accounts.refuse_missing_pam_service(configuration.accounts.pam_service)

@@ -77,7 +77,7 @@ def _why_not_root(root: str) -> str | None:
 def _who(key: str, area: StorageArea, configuration: Configuration) -> Iterator[Complaint]:
     server = configuration.server
     ours = (server.account, server.authority_account, server.observer_account, server.spawner_account)
-    named = {"account": "" if area.account == "identity" else area.account, "anonymous_account": area.anonymous_account}
+    named = {"account": "" if area.account in ("identity", "vo") else area.account, "anonymous_account": area.anonymous_account}
     for field, account in named.items():
         if not account and (field == "anonymous_account" or area.account):
             continue

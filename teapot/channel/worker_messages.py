@@ -34,6 +34,8 @@ LOCALITIES = ("ONLINE", "ONLINE_AND_NEARLINE", "NEARLINE", "UNAVAILABLE", "LOST"
 MAY_REPLACE = 1  # an existing target may be overwritten
 MAY_LIST = 2  # members of a collection may be told
 FILES_TOO = 4  # without it only a collection may be told at this path (an ancestor of a scope)
+EMPTY_ONLY = 16  # a collection is removed, copied or moved only without members: they may not all be treated like itself
+NO_LINKS = 32  # no symbolic link is followed: what is allowed at one path need not be at another
 BY_CAPABILITY = 8  # a capability to modify covers this path: it is not left to the account's permissions alone
 
 

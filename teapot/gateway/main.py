@@ -27,6 +27,7 @@ from teapot.gateway.identify import Authority
 from teapot.gateway.paths import Hosts
 from teapot.gateway.reach_worker import Spawner
 from teapot.gateway.request_path import Steps
+from teapot.gateway.rules import Rules
 from teapot.kernel import landlock, no_sockets, process
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Gateway:
         self._begin = begin
         server = begin.server
         hosts, areas = Hosts(server.public_url, server.aliases), Areas(begin.areas)
-        self._steps = Steps(server, hosts, areas, Authority(), Spawner(), Counts(), begin.tape_rest_api)
+        self._steps = Steps(server, hosts, areas, Rules(begin.rules), Authority(), Spawner(), Counts(), begin.tape_rest_api)
         self._http = HttpServer(self._serve, server)
         self._listeners: list[asyncio.Server] = []
         self._master = socket.socket(fileno=begin.master)

@@ -24,6 +24,7 @@ from teapot.gateway.reach_worker import Spawner
 from teapot.gateway.receive import Received, UnverifiedToken, bearer_token, receive
 from teapot.gateway.reply import Done, Reply
 from teapot.gateway.request_ids import new_request_id
+from teapot.gateway.rules import Rules
 from teapot.gateway.worker_channel import Elsewhere, WorkerChannel
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Steps(NamedTuple):
     server: Server
     hosts: Hosts
     areas: Areas
+    rules: Rules
     authority: Authority
     spawner: Spawner
     counts: Counts
@@ -112,7 +114,7 @@ async def _permit(token: UnverifiedToken, received: Received, steps: Steps) -> P
     began = time.monotonic()
     caller = await steps.authority.identify(token, received.request_id)
     steps.counts.step("identify", began)
-    return authorise(caller, received, steps.areas)
+    return authorise(caller, received, steps.areas, steps.rules)
 
 
 async def _worker(permit: Permit, steps: Steps) -> WorkerChannel:

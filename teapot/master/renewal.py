@@ -16,7 +16,7 @@ import msgspec
 
 from teapot.channel import start
 from teapot.kernel import memfd
-from teapot.master import children, mapping_secret, tls_files
+from teapot.master import authority_secrets, children, tls_files
 from teapot.master.children import Child
 from teapot.master.settings import Settings
 
@@ -45,7 +45,7 @@ def renew(service: "Service") -> None:
         return
     log.info("renewing")
     tls_files.close(service.settings.tls)
-    mapping_secret.close(service.settings.alise_secret)
+    authority_secrets.close(service.settings.secrets)
     kept = _keep(service)
     descriptor = memfd.sealed("teapot-master", msgspec.json.encode(kept))
     for one in _descriptors(kept) | {descriptor}:

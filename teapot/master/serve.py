@@ -14,7 +14,7 @@ from pathlib import Path
 from common.configuration import Loaded
 from teapot.configuration import Configuration
 from teapot.kernel import process
-from teapot.master import listening, mapping_secret, renewal, service_accounts, site_programs, tape_document, tls_files
+from teapot.master import authority_secrets, listening, renewal, service_accounts, site_programs, tape_document, tls_files
 from teapot.master.service import Service
 from teapot.master.service_accounts import CannotServe
 from teapot.master.settings import Settings
@@ -68,7 +68,7 @@ def _settings(configuration: Configuration, config_path: Path) -> Settings:
         identities,
         tls_files.read(configuration.server),
         _gateways(configuration),
-        mapping_secret.read(configuration.mapping),
+        authority_secrets.read(configuration),
         tape_document.read(configuration.server),
     )
 

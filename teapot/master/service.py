@@ -79,8 +79,7 @@ class Service:
             return self.settings.observer(master, number, listeners), listeners
         if role == "spawner":
             return self.settings.spawner(master, number), ()
-        secret = self.settings.alise_secret
-        return self.settings.authority(master, number), [secret] if secret >= 0 else []
+        return self.settings.authority(master, number), [self.settings.secrets]
 
     def _introduce(self, newcomer: Child) -> None:
         for other in list(self.children.values()):

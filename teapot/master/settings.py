@@ -18,7 +18,7 @@ class Settings(NamedTuple):
     identities: Identities
     tls: TlsFiles
     gateways: int
-    alise_secret: int  # memfd; -1: none
+    secrets: int  # of the authority: a memfd
     tape_rest_api: bytes  # the site's document; b"": none
 
     def identity(self, role: str) -> Identity | None:
@@ -44,9 +44,11 @@ class Settings(NamedTuple):
             outbound=c.outbound,
             issuers=c.issuer,
             mapping=c.mapping,
-            alise_secret=self.alise_secret,
+            secrets=self.secrets,
             accounts=self._policy(),
             areas=c.storage_area,
+            rules=c.rule,
+            bans=c.ban,
             single_account=self.identities.single_account,
         )
 
@@ -56,6 +58,7 @@ class Settings(NamedTuple):
             **self._common("gateway", master, number),
             server=c.server,
             areas=c.storage_area,
+            rules=c.rule,
             listening=listeners,
             certificate=self.tls.certificate,
             key=self.tls.key,

@@ -40,18 +40,20 @@ class Area:
         self.name = settings.name
         self.root = root
         self._within = b""
+        self._links = True
         self.residency = residency.of_area(settings.residency, settings.name, commands)
         self.content_attributes = checksum.ATTRIBUTES | residency.attributes(settings.residency)  # another content has others
         mode = int(settings.directory_mode, 8) if settings.directory_mode else None
         self.creation = Creation(int(settings.umask, 8), group, mode)
 
-    def seen(self, path: str, within: bytes) -> "Area":
-        """The same area under this path of URLs, an alias: hrefs follow it. Below `within` no symbolic link leads out of `within`."""
-        if path in ("", self.settings.path) and not within:
+    def seen(self, path: str, within: bytes, links: bool = True) -> "Area":
+        """The same area under this path of URLs, an alias: hrefs follow it. Below `within` no symbolic link leads out of `within`;
+        without `links` none is followed."""
+        if path in ("", self.settings.path) and not within and links:
             return self
         seen = copy.copy(self)
         seen.settings = structs.replace(self.settings, path=path or self.settings.path)
-        seen._within = within
+        seen._within, seen._links = within, links
         return seen
 
     def open(self, path: bytes, flags: int) -> int:
@@ -63,15 +65,15 @@ class Area:
         try:
             with self._floor(path) as (floor, rest):
                 if self.residency and not flags & (os.O_PATH | os.O_DIRECTORY):
-                    return _open_content(self.residency, floor, rest, flags)
-                return open_beneath(floor, rest, flags if flags & os.O_PATH else flags | SAFELY)
+                    return _open_content(self.residency, floor, rest, flags, links=self._links)
+                return open_beneath(floor, rest, flags if flags & os.O_PATH else flags | SAFELY, links=self._links)
         except OSError as error:
             raise refusal_of(error, _NOTHING_BELOW) from error
 
     def directory(self, path: bytes) -> int:
         """Open. OSError as open(2)."""
         with self._floor(path) as (floor, rest):
-            return open_directory(floor, rest)
+            return open_directory(floor, rest, links=self._links)
 
     @contextlib.contextmanager
     def _floor(self, path: bytes) -> Iterator[tuple[int, bytes]]:
@@ -141,8 +143,8 @@ class Area:
                     return
             finally:
                 os.close(directory)
-            if link.startswith(b"/"):
-                raise Refusal("leaves_area", "an absolute symbolic link")
+            if link.startswith(b"/") or not self._links:
+                raise Refusal("leaves_area", "a symbolic link that is absolute, or where none is followed")
             path = parent + b"/" + link if parent else link
         raise Refusal("leaves_area", "too many symbolic links")
 
@@ -173,15 +175,15 @@ class Area:
         raise AssertionError("the loop ends at the root")
 
 
-def _open_content(residency: Residency, floor: int, path: bytes, flags: int) -> int:
-    seen = open_beneath(floor, path, os.O_PATH)
+def _open_content(residency: Residency, floor: int, path: bytes, flags: int, *, links: bool) -> int:
+    seen = open_beneath(floor, path, os.O_PATH, links=links)
     try:
         status = os.fstat(seen)
         if not is_file(status):
-            return open_beneath(floor, path, flags | SAFELY)
+            return open_beneath(floor, path, flags | SAFELY, links=links)
         residency.refuse_offline(seen, status)
         with residency.opening(status):
-            return open_beneath(floor, path, flags | SAFELY)
+            return open_beneath(floor, path, flags | SAFELY, links=links)
     finally:
         os.close(seen)
 
@@ -221,7 +223,7 @@ def is_file(status: os.stat_result) -> bool:
 
 def of_account(areas: tuple[StorageArea, ...], account: Account) -> tuple[StorageArea, ...]:
     """Those that this account may be served in."""
-    return tuple(area for area in areas if area.account in ("identity", account.name) or area.anonymous_account == account.name)
+    return tuple(area for area in areas if area.account in ("identity", "vo", account.name) or area.anonymous_account == account.name)
 
 
 def open_areas(areas: tuple[StorageArea, ...], account: Account, commands: SiteCommands | None) -> dict[str, Area | Refusal]:

@@ -18,7 +18,7 @@ from teapot.worker.journal import Journal
 from teapot.worker.place import DIRECTORY, Place, locked, make_directory
 from teapot.worker.refusal import Refusal, refusing
 from teapot.worker.removal import MAX_DEPTH, remove_tree
-from teapot.worker.upload import Terms, Upload
+from teapot.worker.upload import Upload
 
 _PIECE = 1 << 20
 
@@ -31,12 +31,12 @@ class Job(NamedTuple):
     of_content: frozenset[str] = frozenset()  # attributes that say something of the source's content, and nothing of the copy's
 
 
-def copy(source: End, target: End, *, overwrite: bool, deep: bool, terms: Terms, journal: Journal) -> bool:
+def copy(source: End, target: End, manner: Manner, *, deep: bool, journal: Journal) -> bool:
     """True when nothing was at the target before. `terms`: the precondition is about the source, the rest about the target.
 
     A collection at the target is removed first (RFC 4918, section 9.8.4). A copy of a collection that fails is removed again.
     """
-    return copy_as(source, target, Job(Manner(overwrite, terms), journal, deep))
+    return copy_as(source, target, Job(manner, journal, deep))
 
 
 def copy_as(source: End, target: End, job: Job) -> bool:
@@ -45,6 +45,8 @@ def copy_as(source: End, target: End, job: Job) -> bool:
         status = os.fstat(descriptor)
         job.manner.terms.precondition(status)
         if is_collection(status):
+            if job.deep and job.manner.empty_only and os.listdir(descriptor):
+                raise Refusal("collection_not_empty", "its members may not all be copied")
             return _copy_collection(source, target, status, descriptor, job)
         if not is_file(status):
             raise Refusal("not_a_file")

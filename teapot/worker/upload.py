@@ -39,6 +39,7 @@ class Terms(NamedTuple):
     precondition: Precondition
     durable: bool
     by_capability: bool = False  # the token itself names what may be modified here
+    empty_only: bool = False  # a collection may be removed only without members
 
 
 class Stored(NamedTuple):

@@ -10,7 +10,7 @@ import teapot
 
 ROOT = Path(teapot.__file__).parent
 DOMAINS = ("master", "gateway", "authority", "spawner", "worker", "observer")
-SHARED = ("teapot.channel", "teapot.kernel", "teapot.pages", "teapot.configuration", "teapot.accounts", "common")
+SHARED = ("teapot.channel", "teapot.kernel", "teapot.pages", "teapot.configuration", "teapot.accounts", "teapot.entitlements", "common")
 
 # The spawner forks workers, so what they are is loaded before: its one exception. The master reads the configuration like the command does.
 EXCEPTIONS = {("spawner", "teapot.worker"), ("master", "teapot.command_line")}
