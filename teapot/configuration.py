@@ -17,6 +17,7 @@ _LARGEST = (1 << 31) - 1
 
 NoOrSomeSeconds = Annotated[float, Meta(ge=0, le=_YEAR_S, description="a number, 0 or more, at most a year")]
 LookUpSeconds = Annotated[float, Meta(gt=0, le=5, description="a number above 0, at most 5")]
+CommandSeconds = Annotated[float, Meta(gt=0, le=30, description="a number above 0, at most 30")]
 Processes = Annotated[int, Meta(ge=0, le=256, description="an integer from 0 to 256")]
 Positive = Annotated[int, Meta(ge=1, le=_LARGEST, description="an integer, 1 or more")]
 OpenFiles = Annotated[int, Meta(ge=64, le=_LARGEST, description="an integer, 64 or more")]
@@ -28,6 +29,7 @@ Name = Annotated[
 OctalMode = Annotated[str, Meta(pattern=r"^0?[0-7]{3}$", description='an octal mode in quotes, as in "0027"')]
 DirectoryMode = Annotated[str, Meta(pattern=r"^(0?[0-7]{3,4})?$", description='an octal mode in quotes, as in "2770", or ""')]
 AreaAccount = Annotated[str, Meta(description='"identity" or the name of an account')]
+SpaceSource = Literal["quota", "file-system", "cephfs", "lfs", "mmlsquota", "nfs", "command"]
 
 # Keys, and values of keys, that are fixed already and that this version does not offer: refused as such, not as misspelt.
 NOT_OFFERED: dict[str, tuple[str, ...]] = {
@@ -124,6 +126,15 @@ class Accounts(Section, frozen=True, kw_only=True):
     recheck_s: Seconds = 30.0  # how often groups and shells of accounts with a live worker are looked up again
 
 
+class Space(Section, frozen=True, kw_only=True):
+    """Where is known from how much of a storage is used and left (docs/space.md)."""
+
+    source: SpaceSource = "quota"
+    command: tuple[str, ...] = ()  # in place of the source's own; of the sources that are commands
+    timeout_s: CommandSeconds = 5.0
+    cache_s: NoOrSomeSeconds = 60.0  # for how long an answer of a command counts
+
+
 class StorageArea(Section, frozen=True, kw_only=True):
     name: Name
     path: str
@@ -141,6 +152,7 @@ class StorageArea(Section, frozen=True, kw_only=True):
     directory_mode: DirectoryMode = ""  # of new collections, octal; "": as the umask leaves it
     read_only: bool = False
     checksums: tuple[Literal["adler32"], ...] = ("adler32",)  # computed on the way in and stored with the file
+    space: Space = field(default_factory=Space)
 
 
 class Worker(Section, frozen=True, kw_only=True):

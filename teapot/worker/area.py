@@ -19,6 +19,7 @@ from teapot.configuration import StorageArea
 from teapot.kernel.openat2 import open_beneath
 from teapot.worker import area_roots
 from teapot.worker.creation import Creation
+from teapot.worker.gauge import Gauge
 from teapot.worker.place import Place, Target, open_directory
 from teapot.worker.refusal import Refusal, refusal_of
 
@@ -40,6 +41,7 @@ class Area:
         self._within = b""
         mode = int(settings.directory_mode, 8) if settings.directory_mode else None
         self.creation = Creation(int(settings.umask, 8), group, mode)
+        self.gauge = Gauge(settings.space, group)
 
     def seen(self, path: str, within: bytes) -> "Area":
         """The same area under this path of URLs, an alias: hrefs follow it. Below `within` no symbolic link leads out of `within`."""
