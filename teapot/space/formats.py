@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "nfs": ("/usr/bin/quota", "-u", "-w", "-p", "-f", "{mount}"),
     "command": (),
 }
+GOOD: dict[str, tuple[int, ...]] = {"lfs": (0,), "mmlsquota": (0,), "nfs": (0, 1), "command": (0,)}  # quota(1) ends with 1: over a limit
+PLACEHOLDERS = ("{user}", "{uid}", "{group}", "{gid}", "{root}", "{mount}", "{device}")
 _KIB = 1024
 _COLUMNS = ("Filesystem", "quota", "limit", "grace", "files", "quota", "limit", "grace")
 _ROW = 1 + len(_COLUMNS)

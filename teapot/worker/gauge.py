@@ -67,11 +67,24 @@ class Gauge:
         return answer if isinstance(answer, Space) else limited(answer, local.of_file_system(descriptor))
 
     def _told(self, at_most_old_s: float) -> Answer:
-        """One thread asks, the others wait for what it hears. A failure counts as long as an answer: a broken command starts no storm."""
-        with self._asking:
-            if self._answer is None or time.monotonic() - self._answered > at_most_old_s:
+        """One thread asks; meanwhile the others take the last answer, or wait if there is none, or none that is good enough for a refusal.
+
+        A failure counts as long as an answer: a broken command starts no storm.
+        """
+        known, wait = self._answer, at_most_old_s < self._settings.cache_s
+        if known is not None and self._is_fresh(at_most_old_s):
+            return known
+        if not self._asking.acquire(blocking=known is None or wait) and known is not None:
+            return known
+        try:
+            if self._answer is None or not self._is_fresh(at_most_old_s):
                 self._answer, self._answered = self._asked(), time.monotonic()
             return self._answer
+        finally:
+            self._asking.release()
+
+    def _is_fresh(self, at_most_old_s: float) -> bool:
+        return time.monotonic() - self._answered <= at_most_old_s
 
     def _asked(self) -> Answer:
         try:

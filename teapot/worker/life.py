@@ -15,7 +15,7 @@ from teapot.accounts import Account
 from teapot.channel import control_messages as control
 from teapot.configuration import StorageArea
 from teapot.configuration import Worker as Settings
-from teapot.worker import cage, threads
+from teapot.worker import cage, errands, threads
 from teapot.worker.area import Area, open_areas
 from teapot.worker.channels import Channel
 from teapot.worker.crew import Crew
@@ -177,10 +177,13 @@ class Life:
 def main(spawner: socket.socket, account: Account, areas: tuple[StorageArea, ...], settings: Settings, software: str) -> NoReturn:
     """Never returns. CageError and other exceptions before it serves are the caller's to report."""
     opened = open_areas(areas, account)
+    served = [area for area in opened.values() if isinstance(area, Area)]
+    errands_end = errands.begin(served, account)
     spool, without = _spool(settings, account)
-    roots = [area.root for area in opened.values() if isinstance(area, Area)]
+    roots = [area.root for area in served]
     threads.own_umask()
     owned = [spawner.fileno(), *roots, *([spool] if spool is not None else [])]
+    owned += [errands_end.fileno()] if errands_end else []
     cage.close_others(owned)
     cage.prove_descriptors(owned)
     abi = cage.close(roots, spool, open_files=settings.open_files, memory_bytes=settings.memory_bytes)
