@@ -165,6 +165,27 @@ class Worker(Section, frozen=True, kw_only=True):
     memory_bytes: MemoryBytes = 1 << 30
 
 
+class Share(Section, frozen=True, kw_only=True):
+    """A part of the storage that the site reports of; `space` is as the account sees it that runs the report."""
+
+    name: Name
+    paths: tuple[str, ...]  # in URLs
+    vos: tuple[str, ...]
+    root: str
+    space: Space = field(default_factory=Space)
+    latency: Literal["online", "nearline", "offline"] = "online"
+    serving: Literal["open", "closed", "draining"] = "open"
+
+
+class Reports(Section, frozen=True, kw_only=True):
+    """`teapot srr` and `teapot star`; no process of the service reads this."""
+
+    name: str = ""  # of the storage; "": the host of public_url
+    site: str = ""  # as GOCDB has it
+    quality: Literal["development", "testing", "pre-production", "production"] = "production"
+    address: str = ""  # path of the report in URLs, in a storage area that is open to everybody
+
+
 class Configuration(Section, frozen=True, kw_only=True):
     server: Server
     trust: Trust = field(default_factory=Trust)
@@ -174,6 +195,12 @@ class Configuration(Section, frozen=True, kw_only=True):
     accounts: Accounts = field(default_factory=Accounts)
     storage_area: tuple[StorageArea, ...]
     worker: Worker = field(default_factory=Worker)
+    reports: Reports = field(default_factory=Reports)
+    share: tuple[Share, ...] = ()
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.server.public_url).hostname or ""
 
 
 _TLS_CERTIFICATE = "/etc/teapot/tls/cert.pem"

@@ -5,19 +5,16 @@ command needs files, and often sockets, that a worker must not have. It obeys no
 configuration says for that. What a command prints is read in the cage. It ends when the worker does.
 """
 
-import contextlib
-import grp
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from teapot.accounts import Account
-from teapot.configuration import StorageArea
 from teapot.kernel import process
-from teapot.space import command, mounts
+from teapot.space import command, placeholders
 from teapot.space.amounts import NotKnown
 from teapot.space.formats import COMMANDS, GOOD
 from teapot.worker import area_roots
@@ -66,20 +63,11 @@ class _Job:
         settings = area.settings.space
         self._command = settings.command or COMMANDS[settings.source]
         self._timeout_s, self._good = settings.timeout_s, GOOD[settings.source]
-        self._values = _values(area.settings, account, mounts.of(area.root))
+        root = area_roots.resolve(area.settings.root, account)
+        self._values = placeholders.values(account, root, area.root, area.settings.group)
 
     def output(self, worker: int) -> bytes:
         return command.printed(command.filled(self._command, self._values), self._timeout_s, self._good, while_silent=worker)
-
-
-def _values(area: StorageArea, account: Account, mount: mounts.Mount | None) -> Mapping[str, str]:
-    values = {"{user}": account.name, "{uid}": str(account.uid), "{gid}": str(account.gid)}
-    values["{root}"] = area_roots.resolve(area.root, account)
-    with contextlib.suppress(KeyError):
-        values["{group}"] = area.group or grp.getgrgid(account.gid).gr_name
-    if mount:
-        values |= {"{mount}": mount.mount, "{device}": mount.device}
-    return values
 
 
 def _run(worker: socket.socket, jobs: list[_Job], account: Account) -> NoReturn:

@@ -9,7 +9,7 @@ import pytest
 import teapot
 
 ROOT = Path(teapot.__file__).parent
-DOMAINS = ("master", "gateway", "authority", "spawner", "worker", "observer")
+DOMAINS = ("master", "gateway", "authority", "spawner", "worker", "observer", "reports")
 SHARED = ("teapot.channel", "teapot.kernel", "teapot.pages", "teapot.space", "teapot.configuration", "teapot.accounts", "common")
 
 # The spawner forks workers, so what they are is loaded before: its one exception. The master reads the configuration like the command does.

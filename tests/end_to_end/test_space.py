@@ -1,12 +1,17 @@
 """A site's command tells of space: as the caller's account, beside the worker's cage, bounded; and 507 comes before the body."""
 
 import json
+import os
 import re
+import shutil
 import stat
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import psutil
 import pytest
 
@@ -14,7 +19,8 @@ from tests.end_to_end.conftest import StartTeapot
 from tests.service.ledger import Ledger
 from tests.service.site import Site
 from tests.service.site import tables as site_tables
-from tests.service.teapot_process import Teapot
+from tests.service.teapot_process import TEAPOT, Teapot
+from tests.space.srr_schema import SCHEMA
 
 GIB = 1 << 30
 
@@ -56,7 +62,13 @@ def teapot(start_teapot: StartTeapot, site: Site, command: Command) -> Teapot:
     home, vo, public, shared, *others = site_tables(site, site.directory)["storage_area"]
     space = {"source": "command", "command": [str(command.path), "{user}", "{root}"], "timeout_s": 1.0}
     kept = {**shared, "space": {**space, "cache_s": 3600.0}}
-    return start_teapot({"storage_area": [{**home, "space": {**space, "cache_s": 0.0}}, vo, public, kept, *others]})
+    share = {"name": "public", "paths": ["/public"], "vos": ["vo.example"], "root": site.public, "space": {"source": "file-system"}}
+    changes = {
+        "storage_area": [{**home, "space": {**space, "cache_s": 0.0}}, vo, public, kept, *others],
+        "reports": {"address": "/public/srr.json"},
+        "share": [share],
+    }
+    return start_teapot(changes)
 
 
 @pytest.fixture(autouse=True)
@@ -122,8 +134,27 @@ def test_nobody_runs_commands_when_the_worker_has_ended(teapot: Teapot, command:
     command.says("sleep 300")
     end_workers(teapot)
     told(teapot, as_alice, "/shared/")
-    errands = [process for process in teapot.processes("errands")]
+    errands = teapot.processes("errands")
     assert [process.uids().real for process in errands] == [site.alice.uid]
+    assert [os.stat(f"/proc/{process.pid}/mem").st_uid for process in errands] == [0]  # nobody else's to trace, not even alice's
     end_workers(teapot)
     _, alive = psutil.wait_procs(errands, 5)
     assert alive == []
+
+
+def test_the_report_is_served_to_everybody_at_its_address(teapot: Teapot, command: Command, site: Site) -> None:
+    readable = command.path.parent / "teapot.toml"
+    shutil.copy(teapot.configuration, readable)
+    readable.chmod(0o644)
+    account = site.vo_demo
+    as_whom: dict[str, Any] = {"user": account.uid, "group": account.gid, "extra_groups": ()}
+    subprocess.run([TEAPOT, "srr", "--write", "--config", readable], check=True, cwd="/", timeout=30, **as_whom)
+    answer = teapot.request("GET", "/public/srr.json")
+    (site.public / "srr.json").unlink()
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    document = json.loads(answer.body)
+    jsonschema.validate(document, SCHEMA)
+    (share,) = document["storageservice"]["storageshares"]
+    system = os.statvfs(site.public)
+    assert share["totalsize"] == pytest.approx((system.f_blocks - system.f_bfree + system.f_bavail) * system.f_frsize, rel=0.01)
+    assert share["timestamp"] == pytest.approx(time.time(), abs=30)
