@@ -16,9 +16,9 @@ class Space(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What somebody uses, and may; None: without a limit."""
+    """What somebody uses, and may. `used` None: nobody counts it; `limit` None: as much as there is."""
 
-    used: int
+    used: int | None
     limit: int | None
 
 
@@ -36,6 +36,8 @@ def tightest(found: Iterable[Space]) -> Space:
 
 def limited(usage: Usage, file_system: Space) -> Space:
     """The usage is somebody's, the file system is everybody's: what it has left is all that anybody gets."""
+    if usage.used is None:
+        return file_system
     if usage.limit is None:
         return Space(usage.used, file_system.available)
     return tightest((below(usage.limit, usage.used), file_system))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from teapot.space.amounts import NotKnown, Space, Usage, below, tightest
+from teapot.space.amounts import NotKnown, Space, Usage
 
 # What is in braces is replaced for each account and storage area (command.py). {device} and {mount} are of the mount that holds the root.
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -53,6 +53,13 @@ def told(printed: str | bytes) -> Told:
 def _own(printed: str) -> Space:
     one = told(printed)
     return Space(one.used_bytes, one.available_bytes)
+
+
+def _nfs(printed: str) -> Usage:
+    """quota(1) of somebody without a limit is one line."""
+    if printed.count("\n") == 1 and printed.startswith("Disk quotas for ") and printed.rstrip().endswith(": none"):
+        return Usage(None, None)
+    return _table(printed)
 
 
 def _table(printed: str) -> Usage:
@@ -100,14 +107,13 @@ def _number(cell: str) -> int:
 def _colons(printed: str) -> Usage:
     """mmlsquota -Y: a line of names and lines of values, colons between. Of several filesets the tightest counts."""
     found = [_fileset(row) for row in _named(printed) if row["quotaType"] in ("USR", "GRP", "FILESET")]
-    limits = {usage.limit for usage in found}
     if not found:
         raise ValueError("no quota")
-    if limits == {None}:
-        return Usage(sum(usage.used for usage in found), None)
-    bounds = [below(usage.limit, usage.used) for usage in found if usage.limit is not None]
-    least = tightest(bounds)
-    return next(usage for usage in found if usage.limit is not None and below(usage.limit, usage.used) == least)
+    limited = [(limit - used, used, limit) for used, limit in found if limit]
+    if not limited:
+        return Usage(sum(used for used, _ in found), None)
+    _, used, limit = min(limited)
+    return Usage(used, limit)
 
 
 def _named(printed: str) -> Iterator[dict[str, str]]:
@@ -122,10 +128,10 @@ def _named(printed: str) -> Iterator[dict[str, str]]:
             yield dict(zip(names, cells, strict=False))
 
 
-def _fileset(row: dict[str, str]) -> Usage:
-    """What is in doubt (handed out to nodes, perhaps used) counts as used."""
+def _fileset(row: dict[str, str]) -> tuple[int, int]:
+    """Used and limit, 0 for none. What is in doubt (handed out to nodes, perhaps used) counts as used."""
     used = _number(row["blockUsage"]) + _number(row["blockInDoubt"])
-    return Usage(used * _KIB, (_number(row["blockLimit"]) or _number(row["blockQuota"])) * _KIB or None)
+    return used * _KIB, (_number(row["blockLimit"]) or _number(row["blockQuota"])) * _KIB
 
 
-_READERS: dict[str, Callable[[str], Space | Usage]] = {"lfs": _table, "nfs": _table, "mmlsquota": _colons, "command": _own}
+_READERS: dict[str, Callable[[str], Space | Usage]] = {"lfs": _table, "nfs": _nfs, "mmlsquota": _colons, "command": _own}

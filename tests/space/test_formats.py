@@ -52,6 +52,7 @@ MM_NO_LIMIT = MM_HEADER + b"mmlsquota::0:1:::gpfs0:USR:10001:alice:100:0:0:0:non
         ("lfs", LFS_LONG_NAME_OVER, Usage(1000001 * K, 1000000 * K)),
         ("lfs", LFS_NO_LIMIT, Usage(4 * K, None)),
         ("nfs", NFS, Usage(8732 * K, 120000 * K)),
+        ("nfs", b"Disk quotas for user alice (uid 10001): none\n", Usage(None, None)),
         ("nfs", NFS_SOFT, Usage(8732 * K, 100000 * K)),
         ("mmlsquota", MM, Usage((524288 + 1024) * K, 1048576 * K)),
         ("mmlsquota", MM_FILESETS, Usage(800 * K, 1000 * K)),
@@ -75,7 +76,7 @@ def test_what_a_command_prints_is_understood(source: str, printed: bytes, expect
         ("lfs", LFS.replace(b"kbytes", b"mbytes")),
         ("lfs", LFS.replace(b"uid 10001 is", LFS.splitlines()[2] + b"\nuid 10001 is")),
         ("lfs", bytes(range(256))),
-        ("nfs", b"Disk quotas for user alice (uid 10001): none\n"),
+        ("nfs", b"Disk quotas for user alice (uid 10001): \n"),
         ("mmlsquota", MM_HEADER),
         ("mmlsquota", MM.replace(b":524288:", b":no limits:")),
         ("mmlsquota", MM.removeprefix(MM_HEADER)),
@@ -96,5 +97,6 @@ def test_what_is_not_understood_makes_no_number(source: str, printed: bytes) -> 
 
 def test_nobody_is_told_of_more_than_the_file_system_has_left() -> None:
     assert limited(Usage(10, 1000), Space(700, 300)) == Space(700, 300)
+    assert limited(Usage(None, None), Space(700, 300)) == Space(700, 300)
     assert limited(Usage(10, None), Space(700, 300)) == Space(10, 300)
     assert limited(Usage(990, 1000), Space(700, 300)) == Space(990, 10)

@@ -10,6 +10,9 @@ import pytest
 
 from teapot.channel.worker_messages import Request
 from teapot.configuration import StorageArea, Worker
+from teapot.space import command
+from teapot.space.amounts import Usage
+from teapot.space.formats import COMMANDS, GOOD, read
 from teapot.worker import fullness
 from teapot.worker.area import Area
 from teapot.worker.dispatch import Office
@@ -125,6 +128,30 @@ def test_a_body_of_unknown_length_is_refused_by_name_as_well(area: Area) -> None
             put(area, b"file%d" % number, bytes(60_000))
 
     assert named_refusal(area, write, None) == "group_quota_exceeded"
+
+
+def asked_of_quota() -> Usage:
+    words = command.filled(COMMANDS["nfs"], {"{mount}": str(QUOTA)})
+    found = as_account(lambda: read("nfs", command.printed(words, 10, GOOD["nfs"])))
+    assert isinstance(found, Usage)
+    return found
+
+
+def test_what_quota_prints_is_understood(area: Area) -> None:
+    assert asked_of_quota().limit is None
+    run("setquota", "-u", ALICE, 0, 4096, 0, 0, QUOTA)
+    as_account(lambda: put(area, b"file", bytes(MIB)))
+    usage = asked_of_quota()
+    assert usage.limit == 4 * MIB
+    assert usage.used == told(area)[0]
+
+
+def test_what_quota_prints_of_somebody_over_the_limit_is_understood(area: Area) -> None:
+    as_account(lambda: put(area, b"file", bytes(MIB)))
+    run("setquota", "-u", ALICE, 512, 768, 0, 0, QUOTA)
+    usage = asked_of_quota()
+    assert usage.used and usage.used > MIB
+    assert usage.limit == 768 * 1024
 
 
 def test_it_works_in_a_worker_s_cage(area: Area, root: Path) -> None:
