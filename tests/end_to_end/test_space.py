@@ -58,11 +58,22 @@ def command(ledger: Ledger) -> Command:
 
 
 @pytest.fixture(scope="module")
-def teapot(start_teapot: StartTeapot, site: Site, command: Command) -> Teapot:
+def small(ledger: Ledger, site: Site) -> Iterator[Path]:
+    """1 MiB, and room for some files."""
+    folder = ledger.folder("small")
+    options = f"size=1m,nr_inodes=9,mode=700,uid={site.alice.uid},gid={site.alice.gid}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture(scope="module")
+def teapot(start_teapot: StartTeapot, site: Site, command: Command, small: Path) -> Teapot:
     home, vo, public, shared, *others = site_tables(site, site.directory)["storage_area"]
     space = {"source": "command", "command": [str(command.path), "{user}", "{root}"], "timeout_s": 1.0}
     kept = {**shared, "space": {**space, "cache_s": 3600.0}}
     share = {"name": "public", "paths": ["/public"], "vos": ["vo.example"], "root": site.public, "space": {"source": "file-system"}}
+    others.append({"name": "small", "path": "/small", "root": small})
     changes = {
         "storage_area": [{**home, "space": {**space, "cache_s": 0.0}}, vo, public, kept, *others],
         "reports": {"address": "/public/srr.json"},
@@ -128,6 +139,20 @@ def test_what_will_not_fit_is_refused_before_its_body(teapot: Teapot, command: C
     assert refused.status == 507
     assert json.loads(refused.body)["code"] == "allotment_exceeded"
     assert teapot.request("PUT", "/home/large", as_alice, body=bytes(200_000)).status == 201
+
+
+def test_a_disk_without_bytes_and_one_without_inodes_are_told_apart(teapot: Teapot, small: Path, as_alice: str) -> None:
+    announced = {"Content-Length": str(GIB), "Expect": "100-continue"}
+    refused = [teapot.request("PUT", "/small/large", as_alice, headers=announced)]
+    for number in range(9):
+        teapot.request("PUT", f"/small/{number}", as_alice, body=b"x")
+    while os.statvfs(small).f_favail:
+        (small / f"filler{os.statvfs(small).f_favail}").touch()
+    refused.append(teapot.request("PUT", "/small/one", as_alice, body=b"x"))
+    refused.append(teapot.request("PUT", "/small/other", as_alice, body=bytes(200_000)))
+    refused.append(teapot.request("MKCOL", "/small/collection", as_alice))
+    codes = [(answer.status, json.loads(answer.body)["code"]) for answer in refused]
+    assert codes == [(507, "no_space"), (507, "no_files_left"), (507, "no_files_left"), (507, "no_files_left")]
 
 
 def test_nobody_runs_commands_when_the_worker_has_ended(teapot: Teapot, command: Command, site: Site, as_alice: str) -> None:
