@@ -37,8 +37,8 @@ def test_its_output_is_had_and_nothing_of_our_environment_is_given(monkeypatch: 
 def test_one_that_hangs_floods_or_fails_says_so_soon(script: str, why: str) -> None:
     began = time.monotonic()
     with pytest.raises(NotKnown, match=why):
-        command.printed(shell(script), 0.5)
-    assert time.monotonic() - began < 3
+        command.printed(shell(script), 1.0)
+    assert time.monotonic() - began < 8
 
 
 @pytest.mark.parametrize("program", ["/nowhere/lfs", "/etc/passwd", "/tmp"])

@@ -43,7 +43,7 @@ class Site:
         self.tells(used_bytes=700, available_bytes=300, files=5, timestamp=1_700_000_000)
 
     def share(self, **changes: Any) -> dict[str, Any]:
-        space = {"source": "command", "command": [str(self.program), "{root}"], "timeout_s": 1.0}
+        space = {"source": "command", "command": [str(self.program), "{root}"], "timeout_s": 3.0}
         return {"name": "example", "paths": ["/vo"], "vos": ["example"], "root": str(self.folder), "space": space, **changes}
 
     def tells(self, **values: int) -> None:
