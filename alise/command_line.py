@@ -25,7 +25,11 @@ _CHATTY = ("aiosqlite", "alembic", "asyncio")  # at debug the first tells every 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    words = sys.argv[1:] if arguments is None else arguments
+    if not all(_is_text(word) for word in words):
+        parser.error("a word is no UTF-8")
+    parsed = parser.parse_args(words)
     try:
         configuration = read(parsed.config).value
         return int(parsed.run(configuration, parsed))
@@ -35,6 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
     except Failed as failed:
         _say([str(failed)])
         return 1
+
+
+def _is_text(word: str) -> bool:
+    """Bytes that are no UTF-8 are half a surrogate pair, which no database takes."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in word)
 
 
 def read(path: Path) -> Loaded[Configuration]:

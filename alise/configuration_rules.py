@@ -1,7 +1,9 @@
 """What alise.toml may not combine, though each key by itself is of the right type. Pure: a configuration in, complaints out."""
 
+import contextlib
 import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from alise.configuration import Configuration, Database, Provider, Server
 from common import configuration_forms as forms
@@ -26,6 +28,8 @@ def _server(server: Server) -> Iterator[Complaint]:
     wrong = forms.why_not_public_url(server.public_url)
     if wrong or not server.public_url.startswith("https://"):
         yield Complaint("server.public_url", wrong or "must be https: browsers keep our cookie on https only")
+    elif server.public_url.rstrip("/") != (origin := _origin(server.public_url)):
+        yield Complaint("server.public_url", f"must be as browsers write it: {origin} (forms that come from elsewhere are refused)")
     for key, other in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
         path = getattr(server, key)
         if path and not getattr(server, other):
@@ -33,6 +37,15 @@ def _server(server: Server) -> Iterator[Complaint]:
         if path and (wrong := forms.why_not_secret_file(path)):
             yield Complaint(f"server.{key}", wrong)
     yield from forms.each("server.trusted_proxies", server.trusted_proxies, forms.why_not_network)
+
+
+def _origin(url: str) -> str:
+    """RFC 6454, section 6.2. A host that is no name in any alphabet stays as it is."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition(":")[0] if parts.netloc.rpartition(":")[2].isdecimal() else parts.netloc.rstrip(":")
+    with contextlib.suppress(UnicodeError):
+        host = host.lower().encode("idna").decode()
+    return f"https://{host}" + (f":{parts.port}" if parts.port not in (None, 443) else "")
 
 
 def _listening(server: Server) -> Iterator[Complaint]:
@@ -82,8 +95,12 @@ def _provider(provider: Provider, key: str, before: tuple[Provider, ...]) -> Ite
         yield Complaint(f"{key}.name", f"{provider.name} is given twice")
     if provider.internal and provider.name in PAGES:
         yield Complaint(f"{key}.name", f"{provider.name} is the path of a page of ours: name the site otherwise")
-    if any(each.issuer.rstrip("/") == provider.issuer.rstrip("/") and each.internal == provider.internal for each in before):
+    alike = [each for each in before if each.issuer.rstrip("/") == provider.issuer.rstrip("/")]
+    if any(each.internal == provider.internal for each in alike):
         yield Complaint(f"{key}.issuer", f"{provider.issuer} is given twice")
+    elif alike and alike[0].issuer != provider.issuer:
+        reason = f"must be as its ID tokens write it: {alike[0].issuer} is another provider's, and only the slash differs"
+        yield Complaint(f"{key}.issuer", reason)
     if wrong := forms.why_not_secret_file(provider.client_secret_file):
         yield Complaint(f"{key}.client_secret_file", wrong)
     if provider.ca and (wrong := forms.why_not_absolute(provider.ca)):

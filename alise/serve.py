@@ -11,12 +11,15 @@ import socket
 import ssl
 
 from aiohttp import web
+from alembic.util.exc import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alise.assembly import Running, Secrets, assembled
+from alise.commands.opened import LATER_VERSION
 from alise.configuration import Configuration, Server
 from alise.http.access_log import access_logger, server_logger
+from alise.http.listening import listeners
 from common.configuration import BadConfiguration
 from common.secret_files import secret_path
 
@@ -38,24 +41,24 @@ async def serve(configuration: Configuration, engine: AsyncEngine, secrets: Secr
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
     try:
+        tls = tls_of(configuration.server)
+        loop.add_signal_handler(signal.SIGHUP, _renew, tls, configuration.server)
         async with assembled(configuration, engine, secrets) as running:
-            await _listen_until(ending, configuration.server, running)
+            await _listen_until(ending, configuration.server, running, tls)
+    except CommandError as failed:  # of Alembic, which does not know the version that the tables have
+        raise CannotServe(f"{LATER_VERSION}: {failed}") from failed
     except (SQLAlchemyError, OSError) as failed:
         raise CannotServe(f"{type(failed).__name__}: {_told(failed)}") from failed
     finally:
         await engine.dispose()
 
 
-async def _listen_until(ending: asyncio.Event, server: Server, running: Running) -> None:
-    tls = tls_of(server)
-    if tls:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _renew, tls, server)
+async def _listen_until(ending: asyncio.Event, server: Server, running: Running, tls: ssl.SSLContext | None) -> None:
     runner = make_runner(running, server.shutdown_timeout_s)
     await runner.setup()
     try:
-        for address in server.listen:
-            host, _, port = address.rpartition(":")
-            await web.TCPSite(runner, host.strip("[]"), int(port), ssl_context=tls, backlog=_BACKLOG).start()
+        for listener in listeners(server.listen):
+            await web.SockSite(runner, listener, ssl_context=tls, backlog=_BACKLOG).start()
         log.info("serving %s on %s", server.public_url, ", ".join(server.listen))
         _tell_systemd("READY=1")
         await ending.wait()
@@ -94,8 +97,11 @@ def _load(context: ssl.SSLContext, server: Server) -> None:
     context.load_cert_chain(certificate, secret_path(server.tls_key, "server.tls_key"))
 
 
-def _renew(tls: ssl.SSLContext, server: Server) -> None:
+def _renew(tls: ssl.SSLContext | None, server: Server) -> None:
     """For connections that come from now on. Tried elsewhere first: a certificate whose key does not fit takes the old key away."""
+    if tls is None:
+        log.info("there is no certificate to be read again")
+        return
     try:
         tls_of(server)
         _load(tls, server)

@@ -1,6 +1,6 @@
-"""Finds an issuer's key set: OpenID Connect Discovery 1.0, or RFC 8414 where an issuer offers only that.
+"""Finds an issuer's key set and endpoints: OpenID Connect Discovery 1.0, or RFC 8414 where an issuer offers only that.
 
-Pure but for `key_set`, which asks. The caller names a configured issuer: nothing that a token says is ever fetched.
+Pure but for `key_set` and `endpoint`, which ask. The caller names a configured issuer: nothing that a token says is ever fetched.
 """
 
 from typing import Any
@@ -20,8 +20,13 @@ def metadata_urls(issuer: str) -> tuple[str, ...]:
 
 
 def key_set_url(issuer: str, metadata: dict[str, Any]) -> str:
-    """The jwks_uri of metadata that name exactly this issuer (RFC 8414, section 3.3)."""
-    named, url = metadata.get("issuer"), metadata.get("jwks_uri")
+    """The jwks_uri of metadata that name exactly this issuer."""
+    return named_url(issuer, metadata, "jwks_uri")
+
+
+def named_url(issuer: str, metadata: dict[str, Any], name: str) -> str:
+    """What metadata that name exactly this issuer (RFC 8414, section 3.3) say under this name. FetchFailed otherwise."""
+    named, url = metadata.get("issuer"), metadata.get(name)
     if named != issuer:
         hint = (
             " (only a trailing slash differs: configure it as the issuer writes it)"
@@ -30,17 +35,22 @@ def key_set_url(issuer: str, metadata: dict[str, Any]) -> str:
         )
         raise FetchFailed(f"{issuer}: its metadata are those of the issuer {str(named)[:200]!r}{hint}")
     if not isinstance(url, str):
-        raise FetchFailed(f"{issuer}: its metadata name no jwks_uri")
+        raise FetchFailed(f"{issuer}: its metadata name no {name}")
     if split(issuer).scheme == "https" and split(url).scheme != "https":
-        raise FetchFailed(f"{issuer}: its jwks_uri is not https")
+        raise FetchFailed(f"{issuer}: its {name} is not https")
     if not is_loopback(issuer) and is_loopback(url):
-        raise FetchFailed(f"{issuer}: its jwks_uri is on this machine")
+        raise FetchFailed(f"{issuer}: its {name} is on this machine")
     return url
 
 
 async def key_set(client: JsonClient, issuer: str) -> dict[str, Any]:
     """The JWKS as the issuer publishes it now. FetchFailed otherwise."""
     return await client.get(key_set_url(issuer, await _metadata(client, issuer)))
+
+
+async def endpoint(client: JsonClient, issuer: str, name: str) -> str:
+    """Where the issuer has it now, as in userinfo_endpoint. FetchFailed otherwise."""
+    return named_url(issuer, await _metadata(client, issuer), name)
 
 
 async def _metadata(client: JsonClient, issuer: str) -> dict[str, Any]:

@@ -1,12 +1,13 @@
-"""GETs one JSON object over HTTPS: bounded in time and in size, redirected within one origin only, by no proxy but
+"""Asks for one JSON object over HTTPS: bounded in time and in size, redirected within one origin only, by no proxy but
 the configured one.
 
 The services ask their configured issuers with it. Plain HTTP is for issuers on loopback addresses (demos, tests).
 """
 
 import ssl
-from typing import Any
-from urllib.parse import SplitResult, urljoin, urlsplit
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, quote_plus, urljoin, urlsplit
 
 import aiohttp
 import msgspec
@@ -42,31 +43,37 @@ class JsonClient:
         )
         self._proxy = proxy or None
 
-    async def get(self, url: str) -> dict[str, Any]:
-        """FetchFailed when no JSON object of at most MAX_DOCUMENT_BYTES comes within the timeout."""
-        document = await self._document(url)
-        try:
-            return msgspec.json.decode(document, type=dict[str, Any])
-        except (msgspec.MsgspecError, ValueError, RecursionError) as wrong:
-            raise FetchFailed(f"{url}: not a JSON object") from wrong
+    async def get(self, url: str, bearer: str = "") -> dict[str, Any]:
+        """FetchFailed when no JSON object of at most MAX_DOCUMENT_BYTES comes within the timeout. bearer: a token to be shown there."""
+        question = _Question("GET", {**_HEADERS, "Authorization": f"Bearer {bearer}"} if bearer else _HEADERS)
+        place = url
+        for _ in range(_MAX_REDIRECTS + 1):
+            answer = await self._once(place, question)
+            if isinstance(answer, bytes):
+                return _object(url, answer)
+            place = redirected(place, answer)
+        raise FetchFailed(f"{url}: more than {_MAX_REDIRECTS} redirects")
+
+    async def post(self, url: str, form: Mapping[str, str], client: tuple[str, str]) -> dict[str, Any]:
+        """As get; of a form, as an OAuth client with its secret (RFC 6749, section 2.3.1). No redirect is followed."""
+        user, password = (quote_plus(part) for part in client)
+        headers = {**_HEADERS, "Authorization": aiohttp.encode_basic_auth(user, password)}
+        answer = await self._once(url, _Question("POST", headers, form))
+        if isinstance(answer, str):
+            raise FetchFailed(f"{url}: a redirect, which is not followed")
+        return _object(url, answer)
 
     async def close(self) -> None:
         await self._session.close()
 
-    async def _document(self, url: str) -> bytes:
-        place = url
-        for _ in range(_MAX_REDIRECTS + 1):
-            answer = await self._once(place)
-            if isinstance(answer, bytes):
-                return answer
-            place = redirected(place, answer)
-        raise FetchFailed(f"{url}: more than {_MAX_REDIRECTS} redirects")
-
-    async def _once(self, url: str) -> bytes | str:
+    async def _once(self, url: str, question: "_Question") -> bytes | str:
         """The document, or where else it is said to be."""
         require_protected(url)
+        method, headers, form = question
         try:
-            async with self._session.get(url, headers=_HEADERS, proxy=self._proxy, allow_redirects=False) as answer:
+            async with self._session.request(
+                method, url, headers=headers, data=form, proxy=self._proxy, allow_redirects=False
+            ) as answer:
                 if answer.status in _REDIRECTS:
                     return answer.headers.get("Location", "")
                 if answer.status != 200:
@@ -78,8 +85,23 @@ class JsonClient:
             raise FetchFailed(f"{url}: {type(failed).__name__} {failed}") from failed
 
 
+class _Question(NamedTuple):
+    method: str
+    headers: Mapping[str, str]
+    form: Mapping[str, str] | None = None
+
+
+def _object(url: str, document: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(document, type=dict[str, Any])
+    except (msgspec.MsgspecError, ValueError, RecursionError) as wrong:
+        raise FetchFailed(f"{url}: not a JSON object") from wrong
+
+
 def split(url: str) -> SplitResult:
-    """FetchFailed for what is no URL: issuers and redirects name them."""
+    """FetchFailed for what is no URL: issuers and redirects name them. A line feed, of which urlsplit says nothing, would get into logs."""
+    if not url.isprintable() or " " in url:
+        raise FetchFailed(f"{url[:200]!r}: no URL")
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  it is checked when it is read

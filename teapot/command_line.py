@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     srr.add_argument("--write", action="store_true", help="to the file that is served at reports.address, instead of printing")
     star.add_argument("--period-s", type=int, default=86400, metavar="SECONDS", help="that a record is valid for; default: a day")
-    check.add_argument("--files", action="store_true", help="also whether the keys and secrets that it names can be read (as root)")
+    check.add_argument("--files", action="store_true", help="also whether the files that it names can be used (as root)")
     check.add_argument("--effective", action="store_true", help="print every value and where it comes from")
     demo = commands.add_parser("demo", help="the main job on this machine, with an issuer of its own; needs no root")
     demo.add_argument("rest", nargs=argparse.REMAINDER)
@@ -94,11 +94,13 @@ def _check(loaded: Loaded[Configuration], parsed: argparse.Namespace) -> int:
 
 def _can_be_read(configuration: Configuration) -> bool:
     """As the service will: not by looking at modes, but by reading."""
-    from teapot.master import mapping_secret, service_accounts, tls_files
+    from teapot.master import authority_secrets, service_accounts, site_programs, tape_document, tls_files
 
     try:
         tls_files.close(tls_files.read(configuration.server))
-        mapping_secret.close(mapping_secret.read(configuration.mapping))
+        authority_secrets.close(authority_secrets.read(configuration))
+        tape_document.read(configuration.server)
+        site_programs.refuse_unsafe(configuration.storage_area)
         service_accounts.refuse_missing_pam_service(configuration.accounts.pam_service)
     except service_accounts.CannotServe as wrong:
         _say([str(wrong)])

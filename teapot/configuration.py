@@ -28,17 +28,12 @@ Name = Annotated[
 ]
 OctalMode = Annotated[str, Meta(pattern=r"^0?[0-7]{3}$", description='an octal mode in quotes, as in "0027"')]
 DirectoryMode = Annotated[str, Meta(pattern=r"^(0?[0-7]{3,4})?$", description='an octal mode in quotes, as in "2770", or ""')]
-AreaAccount = Annotated[str, Meta(description='"identity" or the name of an account')]
+AreaAccount = Annotated[str, Meta(description='"identity", "vo" or the name of an account')]
 SpaceSource = Literal["quota", "file-system", "cephfs", "lfs", "mmlsquota", "nfs", "command"]
 
 # Keys, and values of keys, that are fixed already and that this version does not offer: refused as such, not as misspelt.
 NOT_OFFERED: dict[str, tuple[str, ...]] = {
     "trust.private_peers": (),
-    "issuer[].profile": ("scitokens",),
-    "issuer[].entitlements_from": ("userinfo", "introspection"),
-    "mapping.methods[]": ("vo",),
-    "mapping.vo": (),
-    "storage_area[].account": ("vo",),
 }
 
 
@@ -64,6 +59,7 @@ class Server(Section, frozen=True, kw_only=True):
     body_timeout_s: Seconds = 60.0  # a body that makes no progress for so long is cut off
     answer_timeout_s: Seconds = 60.0  # how long a worker may take to answer before the request fails
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    tape_rest_api: str = ""  # a JSON file for WLCG's discovery of the site's tape REST API
 
 
 class Trust(Section, frozen=True, kw_only=True):
@@ -78,11 +74,14 @@ class Outbound(Section, frozen=True, kw_only=True):
 
 class Issuer(Section, frozen=True, kw_only=True):
     url: str
-    profile: Literal["wlcg", "identity"] = "identity"
+    profile: Literal["wlcg", "scitokens", "identity"] = "identity"
     base_path: str = "/"
     audiences: Literal["auto"] | tuple[str, ...] = "auto"
     audience_required: bool = True
-    entitlements_from: Literal["token"] = "token"
+    entitlements_from: Literal["token", "userinfo", "introspection"] = "token"
+    entitlements_ttl_s: Seconds = 300.0  # how long an answer of the issuer counts
+    client_id: str = ""  # as whom the issuer is asked for an introspection
+    client_secret_file: str = ""
 
 
 class MappingFile(Section, frozen=True, kw_only=True):
@@ -104,15 +103,28 @@ class MappingAlise(Section, frozen=True, kw_only=True):
     stale_if_down_s: NoOrSomeSeconds = 3600.0  # for how much longer a link counts that cannot be asked for
 
 
+class Membership(Section, frozen=True, kw_only=True):
+    """Exactly one of group and entitlement, and who may say it: the same name from another issuer is another group."""
+
+    group: str = ""  # of wlcg.groups, or of groups: exactly this one
+    entitlement: str = ""  # AARC-G069: also from who is in a subgroup, or has a role there
+    issuers: tuple[str, ...]
+
+
+class MappingVo(Membership, frozen=True, kw_only=True):
+    account: str
+
+
 class MappingClaim(Section, frozen=True, kw_only=True):
     claim: str
     issuers: tuple[str, ...]
 
 
 class Mapping(Section, frozen=True, kw_only=True):
-    methods: tuple[Literal["file", "alise", "claim"], ...] = ("file", "alise", "claim")
+    methods: tuple[Literal["file", "alise", "vo", "claim"], ...] = ("file", "alise", "vo", "claim")
     file: MappingFile | None = None
     alise: MappingAlise | None = None
+    vo: tuple[MappingVo, ...] = ()
     claim: tuple[MappingClaim, ...] = ()
 
 
@@ -135,6 +147,17 @@ class Space(Section, frozen=True, kw_only=True):
     cache_s: NoOrSomeSeconds = 60.0  # for how long an answer of a command counts
 
 
+class Residency(Section, frozen=True, kw_only=True):
+    """Exactly one of attribute, migrated_attribute and command (storage_area_rules.py)."""
+
+    attribute: str = ""  # an extended attribute whose value says where the content is
+    migrated_attribute: str = ""  # one that files with a copy on tape have; which of them are stubs is told by their blocks
+    command: tuple[str, ...] = ()  # a program of the site's and its arguments, {path} among them
+    answer: Literal["locality", "lustre"] = "locality"  # what the command writes
+    timeout_s: CommandSeconds = 5.0  # of one run of the command
+    ttl_s: NoOrSomeSeconds = 10.0  # how long its answer counts
+
+
 class StorageArea(Section, frozen=True, kw_only=True):
     name: Name
     path: str
@@ -143,6 +166,9 @@ class StorageArea(Section, frozen=True, kw_only=True):
     account: AreaAccount = "identity"
     anonymous_account: str = ""
     issuers: tuple[str, ...] = ()  # which issuers' callers may enter; empty: all that are configured
+    members: tuple[Membership, ...] = ()  # who may enter with a token without capabilities; empty: everybody who has an account here
+    capability_required: bool = False  # only tokens with capability scopes enter, and they need no mapping if the account is fixed
+    base_path: str = ""  # what scope paths are relative to here; "": the issuer's base_path
     create_root: bool = False
     create_parents: bool = True
     recursive_delete: Literal["always", "never", "token-with-modify"] = "always"
@@ -151,8 +177,40 @@ class StorageArea(Section, frozen=True, kw_only=True):
     group: str = ""  # of new files and collections
     directory_mode: DirectoryMode = ""  # of new collections, octal; "": as the umask leaves it
     read_only: bool = False
+    residency: Residency | None = None  # None: everything is on disk
     checksums: tuple[Literal["adler32"], ...] = ("adler32",)  # computed on the way in and stored with the file
     space: Space = field(default_factory=Space)
+
+
+class Principal(Section, frozen=True, kw_only=True):
+    """Whom a rule is about: whoever fulfils all that is said here."""
+
+    who: Literal["", "anyone", "anonymous", "authenticated"] = ""
+    issuer: str = ""
+    subject: str = ""
+    client_id: str = ""  # the token's client_id or azp
+    group: str = ""
+    entitlement: str = ""
+    scope: str = ""  # one of the token's scopes, literally
+
+
+class Rule(Section, frozen=True, kw_only=True):
+    """In an area that has rules, what no rule permits is denied, and what one denies is denied whatever others permit."""
+
+    area: str
+    effect: Literal["permit", "deny"]
+    actions: tuple[Literal["list", "read", "write", "delete", "all"], ...]
+    paths: tuple[str, ...] = ("/**",)  # below the area; * and ? within a name, ** for any number of collections
+    principals: tuple[Principal, ...]
+    description: str = ""
+
+
+class Ban(Section, frozen=True, kw_only=True):
+    """Somebody who is let in nowhere: a subject of an issuer, or, with the subject "*", all of them."""
+
+    issuer: str
+    subject: str
+    reason: str = ""  # for the log
 
 
 class Worker(Section, frozen=True, kw_only=True):
@@ -194,6 +252,8 @@ class Configuration(Section, frozen=True, kw_only=True):
     mapping: Mapping = field(default_factory=Mapping)
     accounts: Accounts = field(default_factory=Accounts)
     storage_area: tuple[StorageArea, ...]
+    rule: tuple[Rule, ...] = ()
+    ban: tuple[Ban, ...] = ()
     worker: Worker = field(default_factory=Worker)
     reports: Reports = field(default_factory=Reports)
     share: tuple[Share, ...] = ()

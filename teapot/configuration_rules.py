@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from common import configuration_forms as forms
 from common.configuration_types import Complaint
+from teapot.authorisation_rules import authorisation_complaints
 from teapot.configuration import Accounts, Configuration, Issuer, Mapping, MappingAlise, Server
 from teapot.space_rules import report_complaints
 from teapot.storage_area_rules import area_complaints
@@ -25,6 +26,7 @@ def complaints(configuration: Configuration) -> list[Complaint]:
         *_mapping(configuration),
         *area_complaints(configuration),
         *report_complaints(configuration),
+        *authorisation_complaints(configuration),
     ]
 
 
@@ -33,7 +35,7 @@ def remarks(configuration: Configuration) -> list[str]:
     needed = [area.name for area in configuration.storage_area if area.account == "identity"]
     found = []
     if needed and not _sources(mapping):
-        tables = "[mapping.file], [mapping.alise] and [[mapping.claim]]"
+        tables = "[mapping.file], [mapping.alise], [[mapping.vo]] and [[mapping.claim]]"
         found.append(f"nobody can use {', '.join(needed)} yet: none of {tables} says who has which account")
     return found
 
@@ -49,6 +51,8 @@ def _server(server: Server) -> Iterator[Complaint]:
             yield Complaint(f"server.{key}", f"is set, but server.{other} is not: set both or none")
         if path and (wrong := forms.why_not_absolute(path)):
             yield Complaint(f"server.{key}", wrong)
+    if server.tape_rest_api and (wrong := forms.why_not_absolute(server.tape_rest_api)):
+        yield Complaint("server.tape_rest_api", wrong)
     if server.public_url.startswith("http://") and server.tls_key:
         yield Complaint("server.public_url", "its scheme is http, but tls_key is set: make it https, or take the tls_* keys out")
 
@@ -116,6 +120,10 @@ def _issuers(issuers: tuple[Issuer, ...]) -> Iterator[Complaint]:
             yield Complaint(f"{key}.url", f"{issuer.url} is configured twice: keep one of the two")
         if not forms.is_normal(issuer.base_path):
             yield Complaint(f"{key}.base_path", f"{issuer.base_path!r} must begin with /, and hold no '.', '..' or '//'")
+        if issuer.entitlements_from == "introspection" and not (issuer.client_id and issuer.client_secret_file):
+            yield Complaint(f"{key}.client_id", "and client_secret_file are needed: nobody may ask for an introspection without")
+        if issuer.client_secret_file and (wrong := forms.why_not_secret_file(issuer.client_secret_file)):
+            yield Complaint(f"{key}.client_secret_file", wrong)
         if issuer.audiences != "auto" and not all(issuer.audiences or ("",)):
             yield Complaint(f"{key}.audiences", 'is empty, so no token could ever be accepted: name audiences, or set "auto"')
 
@@ -166,7 +174,8 @@ def _alise_forms(alise: MappingAlise) -> Iterator[Complaint]:
 
 def _methods(mapping: Mapping) -> Iterator[Complaint]:
     """The default names every method: then what is not configured is passed over."""
-    sources, tables = _sources(mapping), {"file": "[mapping.file]", "alise": "[mapping.alise]", "claim": "[[mapping.claim]]"}
+    sources = _sources(mapping)
+    tables = {"file": "[mapping.file]", "alise": "[mapping.alise]", "vo": "[[mapping.vo]]", "claim": "[[mapping.claim]]"}
     if len(set(mapping.methods)) != len(mapping.methods):
         yield Complaint("mapping.methods", "names a method twice")
     for named in mapping.methods if mapping.methods != Mapping().methods else ():
@@ -178,5 +187,5 @@ def _methods(mapping: Mapping) -> Iterator[Complaint]:
 
 
 def _sources(mapping: Mapping) -> list[str]:
-    tables = {"file": mapping.file, "alise": mapping.alise, "claim": mapping.claim}
+    tables = {"file": mapping.file, "alise": mapping.alise, "vo": mapping.vo, "claim": mapping.claim}
     return [method for method, table in tables.items() if table]

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from common import configuration_forms as forms
 from common.configuration_types import Complaint
 from teapot.accounts import is_account_name
-from teapot.configuration import Configuration, StorageArea
+from teapot.configuration import Configuration, Residency, StorageArea
 from teapot.space_rules import space_complaints
 
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}|[{}]")
 _KNOWN_PLACEHOLDERS = ("{user}", "{home}", "{group}")
 _OWNERS_RIGHTS = 0o700
+_ATTRIBUTE = re.compile(r"[a-z]+\.[!-~]{1,250}")
+_FOR_ROOT_ONLY = ("trusted.", "security.")
 
 
 def area_complaints(configuration: Configuration) -> Iterator[Complaint]:
@@ -24,6 +26,8 @@ def area_complaints(configuration: Configuration) -> Iterator[Complaint]:
         yield from _place(key, area, configuration.accounts.denied_groups)
         yield from _who(key, area, configuration)
         yield from space_complaints(f"{key}.space", area.space)
+        if area.residency:
+            yield from _residency(f"{key}.residency", area.residency)
         yield from forms.each(f"{key}.issuers", area.issuers, forms.among(known))
 
 
@@ -75,7 +79,7 @@ def _why_not_root(root: str) -> str | None:
 def _who(key: str, area: StorageArea, configuration: Configuration) -> Iterator[Complaint]:
     server = configuration.server
     ours = (server.account, server.authority_account, server.observer_account, server.spawner_account)
-    named = {"account": "" if area.account == "identity" else area.account, "anonymous_account": area.anonymous_account}
+    named = {"account": "" if area.account in ("identity", "vo") else area.account, "anonymous_account": area.anonymous_account}
     for field, account in named.items():
         if not account and (field == "anonymous_account" or area.account):
             continue
@@ -85,3 +89,34 @@ def _who(key: str, area: StorageArea, configuration: Configuration) -> Iterator[
             yield Complaint(f"{key}.{field}", f"{account} is an account of Teapot's own processes: files need one of their own")
         elif account in configuration.accounts.denied:
             yield Complaint(f"{key}.{field}", f"{account} is in accounts.denied: nobody could be served")
+
+
+def _residency(key: str, residency: Residency) -> Iterator[Complaint]:
+    given = [name for name in ("attribute", "migrated_attribute", "command") if getattr(residency, name)]
+    if len(given) != 1:
+        found = " and ".join(given) or "none"
+        yield Complaint(key, f"sets {found}: exactly one of attribute, migrated_attribute and command says where a file's content is")
+    for name in ("attribute", "migrated_attribute"):
+        if wrong := _why_not_attribute(getattr(residency, name)):
+            yield Complaint(f"{key}.{name}", wrong)
+    if residency.command and (wrong := _why_not_command(residency.command)):
+        yield Complaint(f"{key}.command", wrong)
+    if residency.answer != "locality" and not residency.command:
+        yield Complaint(f"{key}.answer", "is about a command, and there is none")
+
+
+def _why_not_attribute(name: str) -> str | None:
+    if not name:
+        return None
+    if name.startswith(_FOR_ROOT_ONLY):
+        return f"{name}: accounts cannot read it, only root can: let a command say where a file is"
+    return None if _ATTRIBUTE.fullmatch(name) else f"{name!r} must be the name of an extended attribute, as in user.hsm.locality"
+
+
+def _why_not_command(command: tuple[str, ...]) -> str | None:
+    if wrong := forms.why_not_absolute(command[0]):
+        return wrong
+    if list(command[1:]).count("{path}") != 1:
+        return "must have one argument that is {path}, which is replaced by the path of the file"
+    odd = [one for one in command if one != "{path}" and (_PLACEHOLDER.search(one) or "\0" in one)]
+    return f"{odd[0]!r} holds a placeholder that is not known here: there is {{path}}, as an argument of its own" if odd else None

@@ -12,7 +12,7 @@ def add_to(commands: Any, common: argparse.ArgumentParser) -> None:
     keys = commands.add_parser("keys", help="keys by which services ask").add_subparsers(dest="action", required=True, metavar="ACTION")
     create = keys.add_parser("create", parents=[common], help="make a key and show it")
     create.add_argument("--site", required=True)
-    create.add_argument("--owner", required=True, help="which service it is for, and whom to ask")
+    create.add_argument("--owner", required=True, type=_owner, help="which service it is for, and whom to ask")
     create.add_argument("--days", type=_days, help="how long it counts; default: api.key_lifetime_days")
     create.set_defaults(run=_create)
     listed = keys.add_parser("list", parents=[common], help="what keys there are; never the keys themselves")
@@ -85,6 +85,12 @@ def _document(one: KeyEntry) -> dict[str, Any]:
 def _line(one: KeyEntry) -> tuple[str, ...]:
     state = f"revoked {when(one.revoked_at)}" if one.revoked_at else f"until {when(one.expires_at)}"
     return one.id, one.site, state, f"used {when(one.used_at) or 'never'}", *(("legacy",) if one.legacy else ()), one.owner
+
+
+def _owner(text: str) -> str:
+    if not 0 < len(text) <= 255 or not text.isprintable():
+        raise argparse.ArgumentTypeError("one line of 1 to 255 characters that can be shown")
+    return text
 
 
 def _days(text: str) -> int:

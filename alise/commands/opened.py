@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from alembic.util.exc import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -19,6 +20,7 @@ from common.configuration import BadConfiguration
 from common.secret_files import secret
 
 T = TypeVar("T")
+LATER_VERSION = "the database is of a later version of ALISE: install that, or go back to a copy from before"
 _STATE = "/var/lib/alise"
 
 
@@ -59,6 +61,8 @@ def with_database(configuration: Configuration, work: Callable[[AsyncEngine, Cat
         try:
             await migrate(engine)
             return await work(engine, await settle(engine, configuration.site_names(), configuration.issuers()))
+        except CommandError as failed:  # of Alembic, which does not know the version that the tables have
+            raise Failed(f"{LATER_VERSION}: {failed}") from failed
         except (SQLAlchemyError, OSError) as failed:
             raise Failed(f"the database: {str(getattr(failed, 'orig', None) or failed).splitlines()[0][:300]}") from failed
         finally:

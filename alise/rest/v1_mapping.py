@@ -64,8 +64,9 @@ async def _found(api: Api, site: str, issuer: str, subject: str, *, own: bool) -
     found = await api.lookup.resolve_with_all(site, issuer, subject)
     if found:
         api.usage.note(found.link_id)
-        asked = found.identities if api.v1_all_identities else [one for one in found.identities if one.subject == subject]
-        return described(api, found.account, asked)
+        url = api.lookup.issuer_named(issuer)
+        told = [one for one in found.identities if api.v1_all_identities or (one.issuer, one.subject) == (url, subject)]
+        return described(api, found.account, told)
     account = await api.lookup.own_account(site, issuer, subject) if own else None
     return described(api, account, await api.lookup.identities_of(account.id)) if account else None
 

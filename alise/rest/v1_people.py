@@ -20,12 +20,12 @@ async def get_apikey(request: web.Request) -> web.Response:
     person = await _person(request)
     if isinstance(person, web.Response):
         return person
-    api = request.app[API]
-    if not api.tokens.is_administrator(person):
+    api, site = request.app[API], request.match_info["site"]
+    if not api.tokens.is_administrator(person, site):
         return v1({"detail": "Not authorised"}, 401)
     owner = f"{person.subject} at {person.issuer}"[:255]
     try:
-        made = await api.api_keys.create(request.match_info["site"], owner, f"api: {owner}")
+        made = await api.api_keys.create(site, owner, f"api: {owner}")
     except NoSuchSite:
         return v1({"detail": "Not Found"}, 404)
     except TooManyKeys:

@@ -57,6 +57,8 @@ async def changes(request: web.Request) -> web.Response:
     except ValueError:
         return problem(400, "bad_request", "since and wait_s must be numbers, 0 or more")
     told = await api.feed.since(site, since, wait_s)
+    if refusal := await _refused(request, site):  # the key may have been revoked while it waited
+        return refusal
     listed = [{"seq": one.seq, "operation": one.operation, "iss": one.issuer, "sub": one.subject} for one in told.changes]
     return v2({"changes": listed, "next": told.next, "reset": told.reset})
 

@@ -5,48 +5,26 @@ browser, one provider and one purpose, and is taken once.
 """
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Column, Float, Index, LargeBinary, MetaData, Row, String, Table, Text, delete, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from alise.storage.browser_tables import browser_session, login_flow
 from alise.storage.database import reading
+
+log = logging.getLogger(__name__)
 
 IDLE_S = 15 * 60
 LONGEST_S = 8 * 3600
 FLOW_S = 600
 _TOUCH_S = 30
 _MOST_FLOWS = 8  # of one browser: opening more pages ends the oldest
-
-metadata = MetaData()
-browser_session = Table(
-    "browser_session",
-    metadata,
-    Column("id_hash", LargeBinary(32), primary_key=True),
-    Column("site", String(64), nullable=False),
-    Column("issuer", String(255), nullable=False),
-    Column("subject", String(255), nullable=False),
-    Column("created_at", Float, nullable=False),
-    Column("seen_at", Float, nullable=False),
-    Column("ends_at", Float, nullable=False),
-    Column("content", Text, nullable=False),
-    Index("browser_session_person", "site", "issuer", "subject"),
-    Index("browser_session_end", "ends_at"),
-)
-login_flow = Table(
-    "login_flow",
-    metadata,
-    Column("state_hash", LargeBinary(32), primary_key=True),
-    Column("browser_hash", LargeBinary(32), nullable=False),
-    Column("provider", String(64), nullable=False),
-    Column("expires_at", Float, nullable=False),
-    Column("content", Text, nullable=False),
-    Index("login_flow_browser", "browser_hash"),
-    Index("login_flow_expiry", "expires_at"),
-)
 
 Purpose = Literal["login", "link", "reauth"]
 
@@ -130,11 +108,24 @@ class BrowserStore:
         if row is None or now >= row.ends_at or now - row.seen_at > IDLE_S:
             return None
         if now - row.seen_at > _TOUCH_S:
-            await self._change(key, seen_at=now)
+            await self._touch(key, now)
         return _session(row)
 
-    async def keep(self, session: Session, content: SessionContent) -> None:
-        await self._change(session.id_hash, content=_text(content))
+    async def change(self, session: Session, **fields: Any) -> None:
+        """`fields` of its content as it is now: what another page has changed meanwhile stays so."""
+        async with self._engine.begin() as connection:
+            now = await _held(connection, session.id_hash)
+            if now is not None:
+                await _keep(connection, session.id_hash, msgspec.structs.replace(now, **fields))
+
+    async def take_proof(self, session: Session) -> bool:
+        """Once: False when the proof of `session` has been used, replaced or forgotten meanwhile."""
+        async with self._engine.begin() as connection:
+            now = await _held(connection, session.id_hash)
+            if now is None or now.proof is None or now.proof != session.content.proof:
+                return False
+            await _keep(connection, session.id_hash, msgspec.structs.replace(now, proof=None))
+        return True
 
     async def end_session(self, id_hash: bytes) -> None:
         async with self._engine.begin() as connection:
@@ -150,10 +141,13 @@ class BrowserStore:
 
     async def forget_proofs(self, session: Session) -> None:
         """The person's links have changed: what was proven for another one counts no more."""
-        for each in await self.sessions_of(session):
-            await self.keep(each, msgspec.structs.replace(each.content, proof=None))
-            async with self._engine.begin() as connection:
-                await connection.execute(delete(login_flow).where(login_flow.c.browser_hash == each.id_hash))
+        theirs = select(browser_session.c.id_hash).where(_same_person(session)).order_by(browser_session.c.id_hash)
+        async with self._engine.begin() as connection:
+            for (id_hash,) in (await connection.execute(theirs)).all():
+                now = await _held(connection, id_hash)
+                if now is not None:
+                    await _keep(connection, id_hash, msgspec.structs.replace(now, proof=None))
+                await connection.execute(delete(login_flow).where(login_flow.c.browser_hash == id_hash))
 
     async def add_flow(self, state: str, browser_id: str, provider: str, flow: Flow) -> None:
         now, browser = self._clock(), hash_of(browser_id)
@@ -169,13 +163,31 @@ class BrowserStore:
         """Once, by the browser that began it, at the provider that it was begun with."""
         mine = (login_flow.c.browser_hash == hash_of(browser_id)) & (login_flow.c.provider == provider)
         wanted = (login_flow.c.state_hash == hash_of(state)) & mine & (login_flow.c.expires_at > self._clock())
+        async with reading(self._engine).connect() as connection:  # who brings what is none takes the right to write from nobody
+            if (await connection.execute(select(login_flow.c.provider).where(wanted))).one_or_none() is None:
+                return None
         async with self._engine.begin() as connection:
             row = (await connection.execute(delete(login_flow).where(wanted).returning(login_flow.c.content))).one_or_none()
         return msgspec.json.decode(row.content, type=Flow) if row else None
 
-    async def _change(self, id_hash: bytes, **values: Any) -> None:
-        async with self._engine.begin() as connection:
-            await connection.execute(update(browser_session).where(browser_session.c.id_hash == id_hash).values(**values))
+    async def _touch(self, id_hash: bytes, now: float) -> None:
+        """Whoever only looks is shown the page also when nothing can be written: a session that is not touched ends sooner, no more."""
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(update(browser_session).where(browser_session.c.id_hash == id_hash).values(seen_at=now))
+        except (SQLAlchemyError, OSError) as failed:
+            log.warning("that somebody was seen is not written: %s", type(failed).__name__)
+
+
+async def _held(connection: AsyncConnection, id_hash: bytes) -> SessionContent | None:
+    """What nobody else changes until the transaction ends."""
+    wanted = select(browser_session.c.content).where(browser_session.c.id_hash == id_hash).with_for_update()
+    found = (await connection.execute(wanted)).scalar_one_or_none()
+    return None if found is None else msgspec.json.decode(found, type=SessionContent)
+
+
+async def _keep(connection: AsyncConnection, id_hash: bytes, content: SessionContent) -> None:
+    await connection.execute(update(browser_session).where(browser_session.c.id_hash == id_hash).values(content=_text(content)))
 
 
 async def _end(connection: AsyncConnection, id_hash: bytes) -> None:

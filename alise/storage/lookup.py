@@ -125,6 +125,10 @@ class Lookup:
         found = await self._rows.rows(_IDENTITIES, account_id)
         return [LinkedIdentity(self._urls[row[0]], *row[1:]) for row in found if row[0] in self._urls]
 
+    def issuer_named(self, form: str) -> str:
+        """The configured URL that a service means; "": none."""
+        return self._urls.get(self._forms.get(form, -1), "")
+
     def issuer_url(self, number: int) -> str:
         return self._urls.get(number, "")
 

@@ -1,6 +1,5 @@
 """What a person sees of their own account: links, activity, sessions."""
 
-import msgspec
 from aiohttp import web
 
 from alise.storage.browser import Notice, Session
@@ -46,12 +45,12 @@ async def end_session(request: web.Request) -> web.StreamResponse:
         raise Refusal(404, "no_such_session", site=session.site)
     for each in ending:
         await service.sessions.end_session(each.id_hash)
-    await service.sessions.keep(session, msgspec.structs.replace(session.content, notice=Notice("ended")))
+    await service.sessions.change(session, notice=Notice("ended"))
     raise web.HTTPSeeOther(f"/{session.site}/sessions")
 
 
 async def _said_once(service: Service, session: Session) -> Notice | None:
     notice = session.content.notice
     if notice is not None:
-        await service.sessions.keep(session, msgspec.structs.replace(session.content, notice=None))
+        await service.sessions.change(session, notice=None)
     return notice

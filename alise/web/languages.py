@@ -22,8 +22,10 @@ def load_languages(folder: Path = _FOLDER) -> Mapping[str, NullTranslations]:
 
 
 def wanted(request: web.Request, offered: Mapping[str, NullTranslations]) -> str:
-    """The best of Accept-Language that we have."""
-    return negotiate_locale(_wishes(request.headers.get("Accept-Language", "")), list(offered), sep="-") or ENGLISH
+    """The best of Accept-Language that we have, by our name for it: in tags upper and lower case are the same (RFC 5646, section 2.1.1)."""
+    ours = {name.lower(): name for name in offered}
+    found = negotiate_locale(_wishes(request.headers.get("Accept-Language", "")), list(ours), sep="-") or ENGLISH
+    return ours.get(found.lower(), ENGLISH)
 
 
 def locale_of(language: str) -> Locale:
@@ -41,7 +43,7 @@ def _translations(path: Path) -> NullTranslations:
 def _wishes(header: str) -> list[str]:
     wishes = [part.partition(";")[::2] for part in header[:400].split(",")[:_MOST_WISHES]]
     ranked = sorted(wishes, key=lambda wish: -_weight(wish[1]))
-    return [tag.strip() for tag, _ in ranked if tag.strip()]
+    return [tag.strip().lower() for tag, _ in ranked if tag.strip()]
 
 
 def _weight(parameter: str) -> float:

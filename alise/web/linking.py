@@ -3,6 +3,8 @@
 Only the last step, a POST, links. Both logins are minutes old and happened in this very browser session.
 """
 
+from hashlib import sha256
+
 import msgspec
 from aiohttp import web
 
@@ -41,25 +43,28 @@ async def show_confirmation(request: web.Request) -> web.StreamResponse:
     """GET /{site}/confirm"""
     service, session = request.app[SERVICE], await require_session(request)
     proof, provider = _fresh_proof(session), _provider(request, session)
-    return service.pages.render(request, "confirm.html", proof=proof, provider=provider, site=service.site(session.site).provider)
+    site = service.site(session.site).provider
+    return service.pages.render(request, "confirm.html", proof=proof, mark=_mark(proof), provider=provider, site=site)
 
 
 async def confirm(request: web.Request) -> web.StreamResponse:
     """POST /{site}/confirm: the one place where a link is made by a person."""
     service, session = request.app[SERVICE], await require_session(request)
-    if (await request.post()).get("decision") != "link":
+    form = await request.post()
+    if form.get("decision") != "link":
         await service.sessions.forget_proofs(session)
         raise web.HTTPSeeOther(f"/{session.site}")
-    proof = _fresh_proof(session)
+    proof, provider = _fresh_proof(session), _provider(request, session)
     account = await account_of(service, session)
+    if form.get("shown") != _mark(proof) or not await service.sessions.take_proof(session):
+        raise Refusal(409, "nothing_to_confirm", site=session.site)
     try:
         await service.links.link(account, session.content.person, proof, request[REQUEST_ID])
     except LinkRefused as refused:
-        await service.sessions.forget_proofs(session)
         raise Refusal(409, refused.code, site=session.site) from refused
-    await service.sessions.forget_proofs(session)
-    notice = Notice("linked", _provider(request, session).shown)
-    await service.sessions.keep(session, msgspec.structs.replace(session.content, proof=None, notice=notice))
+    finally:
+        await service.sessions.forget_proofs(session)
+    await service.sessions.change(session, notice=Notice("linked", provider.shown))
     raise web.HTTPSeeOther(f"/{session.site}/linked")
 
 
@@ -69,7 +74,7 @@ async def linked(request: web.Request) -> web.StreamResponse:
     notice = session.content.notice
     if notice is None or notice.kind != "linked":
         raise web.HTTPSeeOther(f"/{session.site}")
-    await service.sessions.keep(session, msgspec.structs.replace(session.content, notice=None))
+    await service.sessions.change(session, notice=None)
     return service.pages.render(request, "linked.html", name=notice.name, site=service.site(session.site).provider)
 
 
@@ -81,6 +86,11 @@ def _fresh_proof(session: Session) -> Identity:
     if not (is_recent(proof, PROOF_S) and is_recent(session.content.person, PROOF_S)):
         raise Refusal(409, "proof_too_old", site=session.site)
     return proof
+
+
+def _mark(proof: Identity) -> str:
+    """Comes back with the form: in another window the person may have proven another identity since this one was shown."""
+    return sha256(msgspec.json.encode((proof.provider, proof.issuer, proof.subject))).hexdigest()
 
 
 def _provider(request: web.Request, session: Session) -> Provider:

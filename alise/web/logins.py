@@ -89,17 +89,21 @@ async def _proven(request: web.Request, remote: RemoteProvider, state: str, flow
 
 
 async def _after_login(request: web.Request, remote: RemoteProvider, flow: Flow, who: ProvenIdentity) -> web.StreamResponse:
-    person = _identity(remote, who)
+    person = _identity(remote, flow, who)
     account = await _account(request, flow.site, person, who.username)
-    browser = request.headers.get("User-Agent", "")[:_LONGEST_BROWSER_NAME]
-    content = SessionContent(person, account, browser, who.id_token)
+    content = SessionContent(person, account, _browser_name(request), who.id_token)
     return await _new_session(request, flow.site, content, f"/{flow.site}")
+
+
+def _browser_name(request: web.Request) -> str:
+    """Bytes that are no UTF-8 are half a surrogate pair in the text of a header, which can be stored nowhere."""
+    return request.headers.get("User-Agent", "")[:_LONGEST_BROWSER_NAME].encode(errors="replace").decode()
 
 
 async def _after_reauth(request: web.Request, remote: RemoteProvider, flow: Flow, who: ProvenIdentity) -> web.StreamResponse:
     """Fresh is the session only if it is the same person's."""
     session = await _session(request, flow.site)
-    person, before = _identity(remote, who), session.content.person
+    person, before = _identity(remote, flow, who), session.content.person
     if (person.issuer, person.subject) != (before.issuer, before.subject):
         raise Refusal(403, "somebody_else", site=flow.site)
     content = msgspec.structs.replace(session.content, person=person, id_token=who.id_token, proof=None)
@@ -109,7 +113,7 @@ async def _after_reauth(request: web.Request, remote: RemoteProvider, flow: Flow
 
 async def _after_link(request: web.Request, remote: RemoteProvider, flow: Flow, who: ProvenIdentity) -> web.StreamResponse:
     service, session = request.app[SERVICE], await _session(request, flow.site)
-    await service.sessions.keep(session, msgspec.structs.replace(session.content, proof=_identity(remote, who)))
+    await service.sessions.change(session, proof=_identity(remote, flow, who))
     raise web.HTTPSeeOther(f"/{flow.site}/confirm")
 
 
@@ -137,9 +141,10 @@ async def _account(request: web.Request, site: str, person: Identity, username: 
         raise Refusal(403, refused.code, site=site) from refused
 
 
-def _identity(remote: RemoteProvider, who: ProvenIdentity) -> Identity:
-    """A login counts as recent only if the provider says when it was; one that never can (Google) has just let somebody choose."""
-    unsaid = time.time() if remote.provider.fresh_by == "select" else 0.0
+def _identity(remote: RemoteProvider, flow: Flow, who: ProvenIdentity) -> Identity:
+    """A login counts as recent only if the provider says when it was; one that never can (Google) has just let somebody choose, if it was
+    asked to."""
+    unsaid = time.time() if remote.provider.fresh_by == "select" and flow.fresh else 0.0
     when = who.authenticated_at if who.authenticated_at is not None else unsaid
     return Identity(who.provider, who.issuer, who.subject, when, who.display_name, who.email, who.acr, who.amr, who.assurance)
 

@@ -113,7 +113,7 @@ async def _require_our_form(request: web.Request) -> None:
         raise Refusal(400, "bad_form")
     try:
         sent = (await request.post()).get("form_token", "")
-    except ValueError as wrong:
+    except (ValueError, LookupError) as wrong:  # bytes that are no text, or an encoding that is none
         raise Refusal(400, "bad_form") from wrong
     if browser_cookie.read(request) is None or not isinstance(sent, str) or not browser_cookie.is_form_token(request[BROWSER], sent):
         raise Refusal(403, "stale_form")

@@ -49,7 +49,8 @@ class Service:
         return [each.provider for each in self.providers.values() if not each.provider.internal]
 
     def by_issuer(self, issuer: str) -> Provider | None:
-        return next((each.provider for each in self.providers.values() if each.provider.issuer == issuer), None)
+        """Where people link its identities: a site may have the same issuer for its own accounts."""
+        return next((each for each in self.externals() if each.issuer == issuer), None)
 
     def admit_login(self, request: web.Request) -> float:
         """0, and it is counted; otherwise how many seconds this client has to wait."""

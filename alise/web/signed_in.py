@@ -11,13 +11,15 @@ from alise.web.pages import SESSION
 from alise.web.request_guard import Refusal
 from alise.web.service import RECENT_S, SERVICE, Service
 
+_CLOCKS_DIFFER_S = 60
+
 
 async def session_of(request: web.Request) -> Session | None:
-    """Of the site in the path; a session of another site is none here."""
+    """Of the site in the path; a session of another site is none here, nor one of an issuer that the site has no more."""
     service = request.app[SERVICE]
-    service.site(request.match_info["site"])
+    site = service.site(request.match_info["site"]).provider
     session = await service.sessions.session(request[BROWSER])
-    if session is None or session.site != request.match_info["site"]:
+    if session is None or (session.site, session.content.person.issuer) != (site.name, site.issuer):
         return None
     request[SESSION] = session
     return session
@@ -38,4 +40,5 @@ async def account_of(service: Service, session: Session) -> Account:
 
 
 def is_recent(person: Identity, within_s: float = RECENT_S) -> bool:
-    return time.time() - person.authenticated_at <= within_s
+    """A time that is yet to come is none: whoever said it has another clock, or ours was set back."""
+    return -_CLOCKS_DIFFER_S <= time.time() - person.authenticated_at <= within_s

@@ -1,6 +1,5 @@
 """Taking a link away: a page that says what follows, a recent login, a POST. It takes effect at once."""
 
-import msgspec
 from aiohttp import web
 
 from alise.storage.browser import Notice, Session
@@ -29,10 +28,10 @@ async def unlink(request: web.Request) -> web.StreamResponse:
     if not is_recent(session.content.person):
         name = remote.provider.name
         return await send_to(request, service.site(session.site), "reauth", fresh=True, target=name, link_id=link.id)
-    await service.links.unlink(await account_of(service, session), link.id, request[REQUEST_ID])
+    if not await service.links.unlink(await account_of(service, session), link.id, request[REQUEST_ID]):
+        raise Refusal(409, "no_such_link", site=session.site)  # taken away or out of use a moment ago
     await service.sessions.forget_proofs(session)
-    notice = Notice("unlinked", remote.provider.shown)
-    await service.sessions.keep(session, msgspec.structs.replace(session.content, proof=None, notice=notice))
+    await service.sessions.change(session, notice=Notice("unlinked", remote.provider.shown))
     raise web.HTTPSeeOther(f"/{session.site}")
 
 

@@ -10,11 +10,13 @@ from common import discovery
 from common.https_json import JsonClient
 from common.key_cache import KeyCache
 from teapot.authority.account_directory import AccountDirectory
-from teapot.authority.admission import Admission, Admitted
+from teapot.authority.admission import Admission, Admitted, Site
 from teapot.authority.answers import Answers
 from teapot.authority.authenticate import Authenticator
 from teapot.authority.cannot_serve import CannotServe
 from teapot.authority.mapping_sources import MappingSources
+from teapot.authority.membership_source import MembershipSource
+from teapot.channel import start
 from teapot.channel.start import AuthorityStart
 from teapot.configuration import StorageArea, Trust
 
@@ -47,9 +49,12 @@ async def assemble(begin: AuthorityStart) -> AsyncIterator[Parts]:
     client = JsonClient(tls, begin.outbound.proxy, begin.outbound.timeout_s)
     keys = {issuer.url: _key_cache(client, issuer.url, begin.outbound.timeout_s) for issuer in begin.issuers}
     directory = AccountDirectory(begin.accounts, begin.single_account)
-    mappings = MappingSources(begin, tls)
+    secrets = start.read_secrets(begin)
+    mappings = MappingSources(begin, secrets.alise, tls)
     authenticator = Authenticator(begin.server, begin.issuers, keys)
-    admission = Admission(begin.areas, mappings.identities, directory)
+    memberships = {issuer.url: MembershipSource(issuer, client, secrets.issuers.get(issuer.url, "")) for issuer in begin.issuers}
+    site = Site(begin.areas, begin.rules, begin.bans)
+    admission = Admission(site, begin.mapping, mappings.identities, directory, memberships)
     answers = Answers(_identify(authenticator, admission))
     try:
         yield Parts(answers, keys, directory, mappings, _named_by(begin.areas))
@@ -77,5 +82,5 @@ def _identify(authenticator: Authenticator, admission: Admission) -> Callable[[s
 
 def _named_by(areas: tuple[StorageArea, ...]) -> frozenset[str]:
     """Accounts that serve an area whoever is mapped to them."""
-    fixed = {area.account for area in areas if area.account != "identity"}
+    fixed = {area.account for area in areas if area.account not in ("identity", "vo")}
     return frozenset(fixed | {area.anonymous_account for area in areas if area.anonymous_account})

@@ -3,7 +3,7 @@ token.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from common.token_verification import BadToken, Expected, Keys, VerifiedClaims, verified
 from teapot.authority import capabilities
@@ -13,13 +13,15 @@ from teapot.channel.authority_messages import Capability
 from teapot.configuration import Issuer, Server
 
 
-class Identity(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Identity:
     """A verified bearer. Made by Authenticator only."""
 
     claims: VerifiedClaims
     issuer: Issuer
     capabilities: tuple[Capability, ...]
     has_capabilities: bool
+    token: str = field(default="", repr=False)  # its issuer may have to be asked of which groups the bearer is
 
 
 class Authenticator:
@@ -39,6 +41,6 @@ class Authenticator:
             raise Refusal(code, bad.detail) from bad
         issuer = self._issuers[claims.issuer]
         if issuer.profile == "identity":
-            return Identity(claims, issuer, (), False)
-        granted = capabilities.wlcg(claims.claims)
-        return Identity(claims, issuer, granted.capabilities, granted.any)
+            return Identity(claims, issuer, (), False, unverified_token)
+        granted = (capabilities.wlcg if issuer.profile == "wlcg" else capabilities.scitokens)(claims.claims)
+        return Identity(claims, issuer, granted.capabilities, granted.any, unverified_token)

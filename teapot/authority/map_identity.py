@@ -10,6 +10,7 @@ from teapot.authority.alise_answers import NotLinked, Subject
 from teapot.authority.alise_links import AliseLinks, Mapped
 from teapot.authority.authenticate import Identity
 from teapot.authority.mapping_file import MappingFile
+from teapot.authority.memberships import Memberships, holds
 from teapot.authority.refusal import Refusal
 from teapot.configuration import Mapping
 
@@ -32,13 +33,13 @@ class IdentityMap:
         self._mapping, self._file, self._alise = mapping, file, alise
         self._link_url = _page_for_links(mapping)
 
-    async def account(self, identity: Identity) -> Mapped:
-        """Refusal not_mapped, not_linked or link_suspended, or mapping_unavailable: a method that cannot be asked is not
-        passed over, for the next might answer otherwise.
+    async def account(self, identity: Identity, held: Memberships | None) -> Mapped:
+        """Refusal not_mapped, not_linked or link_suspended, or mapping_unavailable, memberships_unavailable: a method that
+        cannot be asked is not passed over, for the next might answer otherwise.
         """
         link_url = None
         for method in self._mapping.methods:
-            found = await self._by(method, identity)
+            found = await self._by(method, identity, held)
             if isinstance(found, NotLinked):
                 link_url = found.link_url or self._link_url
             elif found is not None:
@@ -50,15 +51,28 @@ class IdentityMap:
         """What it means for these accounts that somebody has them no more."""
         others = self._file.named(lost) if self._file else frozenset()
         others |= self._alise.named(lost) if self._alise else frozenset()
+        others |= lost & {rule.account for rule in self._mapping.vo}
         return MappingChange(lost - others, others)
 
-    async def _by(self, method: str, identity: Identity) -> Mapped | NotLinked | None:
+    def vo_account(self, issuer: str, held: Memberships) -> str:
+        """Of the first [[mapping.vo]] that this issuer's bearer is of; "": of none."""
+        return next((rule.account for rule in self._mapping.vo if holds(held, issuer, (rule,))), "")
+
+    async def _by(self, method: str, identity: Identity, held: Memberships | None) -> Mapped | NotLinked | None:
         """None: this method says nothing about the identity."""
         if method == "alise":
             subject = Subject(identity.claims.issuer, identity.claims.subject)
             return await self._alise.find(subject) if self._alise else None
-        name = await self._by_file(identity) if method == "file" else self._by_claim(identity)
+        if method == "file":
+            name = await self._by_file(identity)
+        else:
+            name = self._by_vo(identity, held) if method == "vo" else self._by_claim(identity)
         return Mapped(name, FOR_EVER) if name is not None else None
+
+    def _by_vo(self, identity: Identity, held: Memberships | None) -> str | None:
+        if held is None and self._mapping.vo:
+            raise Refusal("memberships_unavailable", f"{identity.claims.issuer} cannot be asked for the groups of its people")
+        return self.vo_account(identity.claims.issuer, held) or None if held is not None else None
 
     async def _by_file(self, identity: Identity) -> str | None:
         return await self._file.account(identity.claims.issuer, identity.claims.subject) if self._file else None

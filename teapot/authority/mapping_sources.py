@@ -2,7 +2,6 @@
 when somebody loses an account.
 """
 
-import os
 import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -23,7 +22,8 @@ from teapot.configuration import MappingAlise
 class MappingSources:
     """To be made inside a running loop. on_change: one who is told, and to whom everything known before is void then."""
 
-    def __init__(self, begin: AuthorityStart, tls: ssl.SSLContext) -> None:
+    def __init__(self, begin: AuthorityStart, secret: str, tls: ssl.SSLContext) -> None:
+        """secret: ALISE's API key, or the URL of its database."""
         self.file = self.alise = None
         self._background: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._closing: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -31,7 +31,7 @@ class MappingSources:
         if begin.mapping.file and "file" in begin.mapping.methods:
             self.file = self._table(begin, begin.mapping.file.path)
         if begin.mapping.alise and "alise" in begin.mapping.methods:
-            self.alise = self._links(begin, begin.mapping.alise, tls)
+            self.alise = self._links(begin, begin.mapping.alise, secret, tls)
         self.identities = IdentityMap(begin.mapping, self.file, self.alise)
 
     @property
@@ -51,8 +51,8 @@ class MappingSources:
         self._background.append(file.watch)
         return file
 
-    def _links(self, begin: AuthorityStart, settings: MappingAlise, tls: ssl.SSLContext) -> AliseLinks:
-        source, coverage = _source(begin, settings, tls), Coverage(SILENCE_S)
+    def _links(self, begin: AuthorityStart, settings: MappingAlise, secret: str, tls: ssl.SSLContext) -> AliseLinks:
+        source, coverage = _source(begin, settings, secret, tls), Coverage(SILENCE_S)
         links = AliseLinks(source, settings, coverage, self._lost)
         self._background.append(AliseFeed(source, links, coverage, self._lost).follow)
         self._closing += [links.close, source.close]
@@ -63,8 +63,7 @@ class MappingSources:
         self.on_change(self.identities.change(accounts) if accounts else MappingChange())
 
 
-def _source(begin: AuthorityStart, settings: MappingAlise, tls: ssl.SSLContext) -> AliseService | AliseDatabase:
-    secret = _secret(begin.alise_secret)
+def _source(begin: AuthorityStart, settings: MappingAlise, secret: str, tls: ssl.SSLContext) -> AliseService | AliseDatabase:
     if settings.url:
         way = Way(settings.url, tls, begin.outbound.proxy, ApiKey(secret))
         return AliseService(AliseHttp(way), settings.site, settings.timeout_s)
@@ -75,10 +74,3 @@ def _source(begin: AuthorityStart, settings: MappingAlise, tls: ssl.SSLContext) 
     except ImportError:
         needs = "PostgreSQL needs the package asyncpg: install teapot-alise[postgresql]"
         raise CannotServe(f"mapping.alise.database_url_file: {needs}") from None
-
-
-def _secret(descriptor: int) -> str:
-    """The master has read it: a file of root, which this account cannot open."""
-    with os.fdopen(descriptor, "rb") as file:
-        file.seek(0)
-        return file.read().decode()

@@ -30,7 +30,7 @@ class Caller(Struct, frozen=True, array_like=True):
 
     subject: str
     issuer: str  # "" for the anonymous caller
-    profile: str  # wlcg | identity | anonymous
+    profile: str  # wlcg | scitokens | identity | anonymous
     base_path: tuple[bytes, ...]  # of the issuer, as segments
     capabilities: tuple[Capability, ...]
     has_capabilities: bool  # any capability at all, even one that means nothing here: groups are ignored then
@@ -38,6 +38,7 @@ class Caller(Struct, frozen=True, array_like=True):
     refusals: dict[str, str]  # name of the storage area: code of channel/problems.py, where there is none
     cache_until: float  # monotonic
     link_url: str = ""  # where somebody who is not_linked can link an account; "": there is no such page
+    rules: tuple[int, ...] = ()  # those of the site's [[rule]] that are about the caller, by their places
 
 
 class Identified(Struct, frozen=True, array_like=True, tag=1):

@@ -13,9 +13,11 @@ import msgspec
 
 from teapot.configuration import (
     Accounts,
+    Ban,
     Issuer,
     Mapping,
     Outbound,
+    Rule,
     Server,
     StorageArea,
     Trust,
@@ -54,24 +56,38 @@ class SpawnerStart(Start, frozen=True, kw_only=True):
     single_account: str  # "" unless started as an ordinary user: then the only account that is served
 
 
+class AuthoritySecrets(msgspec.Struct, frozen=True, kw_only=True):
+    """Read by the master from files of root, and inherited by nobody else."""
+
+    alise: str = ""  # the API key of [mapping.alise], or the URL of its database
+    issuers: dict[str, str] = {}  # client secrets for introspection, by issuer
+
+    def __repr__(self) -> str:
+        return "AuthoritySecrets()"
+
+
 class AuthorityStart(Start, frozen=True, kw_only=True):
     server: Server
     trust: Trust
     outbound: Outbound
     issuers: tuple[Issuer, ...]
     mapping: Mapping
-    alise_secret: int = -1  # memfd with the API key of [mapping.alise], or the URL of its database; -1: none
+    secrets: int  # memfd with AuthoritySecrets
     accounts: Accounts
     areas: tuple[StorageArea, ...]
+    rules: tuple[Rule, ...] = ()
+    bans: tuple[Ban, ...] = ()
     single_account: str
 
 
 class GatewayStart(Start, frozen=True, kw_only=True):
     server: Server
     areas: tuple[StorageArea, ...]
+    rules: tuple[Rule, ...] = ()
     listening: tuple[int, ...]  # descriptors
     certificate: int = -1  # memfds; -1: plain HTTP
     key: int = -1
+    tape_rest_api: bytes = b""  # the site's document for /.well-known/wlcg-tape-rest-api; b"": none
 
 
 class ObserverStart(Start, frozen=True, kw_only=True):
@@ -88,6 +104,12 @@ S = TypeVar("S", bound=Start)
 def write(start: Start) -> int:
     """A sealed memfd with the Start, to be inherited."""
     return memfd.sealed("teapot-start", msgspec.json.encode(start))
+
+
+def read_secrets(begin: AuthorityStart) -> AuthoritySecrets:
+    with os.fdopen(begin.secrets, "rb") as file:
+        file.seek(0)
+        return msgspec.json.decode(file.read(), type=AuthoritySecrets)
 
 
 def read(descriptor: int, kind: type[S]) -> S:

@@ -27,10 +27,15 @@ ALLOWED = tuple(b"OPTIONS GET HEAD PUT DELETE MKCOL MOVE COPY PROPFIND PROPPATCH
 # How a page that lists a collection may be sorted (?sort= of its URL); "-" turns the order round.
 LISTING_ORDERS = ("name", "-name", "size", "-size", "changed", "-changed")
 
+# Where a file's content is (Locality of answers), in SRM's words. From the first two it can be read at once.
+LOCALITIES = ("ONLINE", "ONLINE_AND_NEARLINE", "NEARLINE", "UNAVAILABLE", "LOST", "NONE")
+
 # What the token allows beyond the method itself (Request.rights).
 MAY_REPLACE = 1  # an existing target may be overwritten
 MAY_LIST = 2  # members of a collection may be told
 FILES_TOO = 4  # without it only a collection may be told at this path (an ancestor of a scope)
+EMPTY_ONLY = 16  # a collection is removed, copied or moved only without members: they may not all be treated like itself
+NO_LINKS = 32  # no symbolic link is followed: what is allowed at one path need not be at another
 BY_CAPABILITY = 8  # a capability to modify covers this path: it is not left to the account's permissions alone
 
 
@@ -138,6 +143,6 @@ REQUEST_FIELDS = frozenset(
 ANSWER_FIELDS = frozenset(
     (
         b"accept-ranges allow cache-control content-disposition content-range content-security-policy content-type dav digest etag "
-        b"last-modified lock-token ms-author-via repr-digest vary x-oc-mtime"
+        b"last-modified locality lock-token ms-author-via repr-digest vary x-oc-mtime"
     ).split()
 )

@@ -1,4 +1,4 @@
-"""May this caller do this here? Pure: the token's scopes, the storage areas. Says nothing of what exists.
+"""May this caller do this here? Pure: the token's scopes, the storage areas, the site's rules. Says nothing of what exists.
 
 Both ends of COPY and MOVE are asked about. Decided before anything is looked up in the file system, so that a refusal tells nothing
 about it.
@@ -13,6 +13,7 @@ from teapot.gateway import scopes as scopes_table
 from teapot.gateway.areas import Areas, Location
 from teapot.gateway.failure import Failure
 from teapot.gateway.receive import Received
+from teapot.gateway.rules import NO_RULES, Rules
 from teapot.gateway.scopes import Scopes
 
 _ALL = MAY_REPLACE | MAY_LIST | FILES_TOO
@@ -32,13 +33,14 @@ class Permit(NamedTuple):
     target_within: bytes = b""
 
 
-def authorise(caller: Caller, received: Received, areas: Areas) -> Permit:
+def authorise(caller: Caller, received: Received, areas: Areas, rules: Rules = NO_RULES) -> Permit:
     location = areas.locate(received.path)
     target = areas.locate(received.target) if received.target else None
     account = _account(caller, location, received.method)
     if target and _account(caller, target, received.method) != account:
         raise Failure("between_accounts")
     rights, target_rights, within, target_within = _by_scopes(caller, received.method, location, target)
+    rights, target_rights = rules.narrowed(caller.rules, received.method, (rights, target_rights), location, target)
     _refuse_read_only(received.method, location, target)
     return Permit(account, location, rights, target, target_rights, _principal(caller), within, target_within)
 

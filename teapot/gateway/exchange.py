@@ -8,7 +8,7 @@ import contextlib
 from typing import NamedTuple
 
 from teapot.channel import packets
-from teapot.channel.worker_messages import Answer, Cancel, Continue, End, EndOfBody, FromWorker, NotServed, Request, SendBody
+from teapot.channel.worker_messages import Answer, Continue, End, EndOfBody, FromWorker, NotServed, Request, SendBody
 from teapot.configuration import Server
 from teapot.gateway.authorise import Permit
 from teapot.gateway.client_body import ClientBody
@@ -39,7 +39,7 @@ async def exchange(job: Job, worker: WorkerChannel) -> Done:
         streamed = job.received.method == "PUT" and job.body.large
         done = await (_streamed if streamed else _inline)(job, worker, conversation)
     except BaseException:
-        worker.send_now(Cancel(conversation.number))
+        worker.cancel(conversation)
         raise
     finally:
         worker.end(conversation)
@@ -50,12 +50,14 @@ async def _inline(job: Job, worker: WorkerChannel, conversation: Exchange) -> Do
     body = await job.body.whole()
     conversation.expects = (Answer, NotServed)  # there is nothing to continue with
     await worker.send(_request(job, conversation, len(body) if job.received.method == "PUT" else None), body)
+    conversation.delivered = True
     return await _relay(job, worker, conversation, await conversation.next(job.server.answer_timeout_s))
 
 
 async def _streamed(job: Job, worker: WorkerChannel, conversation: Exchange) -> Done:
     with Stream(worker.patience) as stream:
         await worker.send_stream(_request(job, conversation, job.received.length, streamed=True), stream)
+        conversation.delivered = True
         packet = await conversation.next(job.server.answer_timeout_s)
         if isinstance(packet.message, Continue):
             await _send_body(job, worker, conversation, stream)

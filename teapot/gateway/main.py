@@ -27,6 +27,7 @@ from teapot.gateway.identify import Authority
 from teapot.gateway.paths import Hosts
 from teapot.gateway.reach_worker import Spawner
 from teapot.gateway.request_path import Steps
+from teapot.gateway.rules import Rules
 from teapot.kernel import landlock, no_sockets, process
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ class Gateway:
     def __init__(self, begin: GatewayStart) -> None:
         self._begin = begin
         server = begin.server
-        self._steps = Steps(server, Hosts(server.public_url, server.aliases), Areas(begin.areas), Authority(), Spawner(), Counts())
+        hosts, areas = Hosts(server.public_url, server.aliases), Areas(begin.areas)
+        self._steps = Steps(server, hosts, areas, Rules(begin.rules), Authority(), Spawner(), Counts(), begin.tape_rest_api)
         self._http = HttpServer(self._serve, server)
         self._listeners: list[asyncio.Server] = []
         self._master = socket.socket(fileno=begin.master)

@@ -1,22 +1,18 @@
-"""What the gateway answers without an account: OPTIONS, the list of storage areas at "/", what its pages need."""
+"""What the gateway answers without an account: OPTIONS, the list of storage areas at "/", and below "/.well-known" (well_known.py)."""
 
 import html
 from urllib.parse import quote, unquote_to_bytes
 
 from teapot.channel.worker_messages import ALLOWED
+from teapot.gateway import well_known
 from teapot.gateway.areas import Areas
 from teapot.gateway.failure import Failure
 from teapot.gateway.receive import Received
 from teapot.gateway.reply import Done, Reply
 from teapot.pages import frame
 from teapot.pages.frame import POLICY
-from teapot.pages.style import ICON, ICON_ADDRESS, STYLE, STYLE_ADDRESS
 
 ALLOW = b",".join(ALLOWED)
-_FILES = {  # for pages, and for everybody
-    STYLE_ADDRESS: (b"text/css; charset=utf-8", STYLE.encode()),
-    ICON_ADDRESS: (b"image/svg+xml", ICON.encode()),
-}
 _COLLECTION = (
     "<D:response><D:href>{href}</D:href><D:propstat><D:prop><D:resourcetype><D:collection/></D:resourcetype>"
     "</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response>\n"
@@ -29,27 +25,18 @@ def is_ours(received: Received) -> bool:
     return asked_by_nobody or not segments or segments[0] == b".well-known"
 
 
-async def answer(received: Received, reply: Reply, areas: Areas) -> Done:
+async def answer(received: Received, reply: Reply, areas: Areas, tape_rest_api: bytes) -> Done:
+    """tape_rest_api: the site's document for WLCG's discovery; b"": it has none."""
     if received.method == "OPTIONS":
         reply.head(200, [(b"dav", b"1,2"), (b"allow", ALLOW), (b"ms-author-via", b"DAV")], 0)
         return await reply.end()
     if received.path.segments:
-        return await _file(received, reply)
+        return await well_known.answer(received, reply, tape_rest_api)
     if received.method not in ("GET", "HEAD", "PROPFIND"):
         raise Failure("method_not_allowed", "the list of storage areas", [(b"allow", b"OPTIONS,GET,HEAD,PROPFIND")])
     status, kind, body = _multistatus(received, areas) if received.method == "PROPFIND" else _page(areas)
     fields = [(b"content-type", kind), (b"content-security-policy", POLICY)]
     reply.head(status, fields, len(body), b"" if received.method == "HEAD" else body)
-    return await reply.end()
-
-
-async def _file(received: Received, reply: Reply) -> Done:
-    address = "/" + b"/".join(received.path.segments).decode("utf-8", "replace")
-    if address not in _FILES or received.method not in ("GET", "HEAD"):
-        raise Failure("not_found", "well-known")
-    kind, content = _FILES[address]
-    fields = [(b"content-type", kind), (b"cache-control", b"public, max-age=3600")]
-    reply.head(200, fields, len(content), b"" if received.method == "HEAD" else content)
     return await reply.end()
 
 

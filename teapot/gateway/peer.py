@@ -6,6 +6,7 @@ When it is gone, everything that was asked fails at once; the master introduces 
 import asyncio
 import logging
 import socket
+from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 _PATIENCE_S = 15.0
 
 T = TypeVar("T")
+Send = Callable[[socket.socket, int], None]  # puts the question of that number
 
 
 class Peer(Generic[T]):
@@ -29,6 +31,7 @@ class Peer(Generic[T]):
         self._patience = Patience()
         self._end: socket.socket | None = None
         self._answers: dict[int, asyncio.Future[T]] = {}
+        self._unsent: deque[tuple[Send, int]] = deque()  # more was asked at once than the kernel queues
         self._number = 0
 
     @property
@@ -44,27 +47,45 @@ class Peer(Generic[T]):
     def disconnect(self) -> None:
         if self._end is not None:
             self._loop.remove_reader(self._end)
+            self._loop.remove_writer(self._end)
             self._end.close()
             self._end = None
+        self._unsent.clear()
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(Failure(self._problem, f"the {self._name} is gone"))
 
-    async def ask(self, send: Callable[[socket.socket, int], None]) -> T:
-        """send(end, number) puts the question; whoever hears the answer to that number resolves `awaited` of it."""
+    async def ask(self, send: Send) -> T:
+        """Whoever hears the answer to that number resolves `awaited` of it."""
         if self._end is None:
             raise Failure(self._problem, "there is none at present")
         self._number += 1
         number = self._number
         answer: asyncio.Future[T] = self._loop.create_future()
         self._answers[number] = answer
+        self._unsent.append((send, number))
         try:
-            send(self._end, number)
+            self._send_unsent(self._end)
             return await self._patience.wait(answer, _PATIENCE_S)
-        except (TimeoutError, OSError, ValueError, packets.ChannelError) as failed:
-            raise Failure(self._problem, f"{type(failed).__name__} {failed}") from failed
+        except TimeoutError as failed:
+            raise Failure(self._problem, "it does not answer") from failed
         finally:
             del self._answers[number]
+
+    def _send_unsent(self, end: socket.socket) -> None:
+        while self._unsent:
+            send, number = self._unsent[0]
+            try:
+                if answer := self.awaited(number):
+                    send(end, number)
+            except BlockingIOError:
+                self._loop.add_writer(end, self._send_unsent, end)
+                return
+            except (OSError, ValueError, packets.ChannelError) as failed:
+                assert answer
+                answer.set_exception(Failure(self._problem, f"{type(failed).__name__} {failed}"))
+            self._unsent.popleft()
+        self._loop.remove_writer(end)
 
     def awaited(self, number: int) -> "asyncio.Future[T] | None":
         """Whoever waits for that answer; None: nobody any more."""

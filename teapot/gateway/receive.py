@@ -13,6 +13,7 @@ UnverifiedToken = NewType("UnverifiedToken", str)  # "": none was sent
 METHODS = tuple(method.decode() for method in ALLOWED)
 MAX_TOKEN_BYTES = 24 * 1024
 MAX_HEADER_BYTES = 64 * 1024  # all fields together; one of them may have 32 KiB (http_server.py)
+_MACAROON_REQUEST = b"application/macaroon-request"
 # Fields that are lists: several lines of them are one list (RFC 9110, section 5.3). Of all others that we read there is one line at most.
 _LISTS = frozenset((b"if-match", b"if-none-match", b"want-digest", b"want-repr-digest", b"digest", b"repr-digest"))
 _FOR_WORKERS = frozenset(name.encode() for name in REQUEST_FIELDS)
@@ -49,7 +50,7 @@ def receive(request: HttpRequest, request_id: str, hosts: Hosts) -> Received:
     method, message = request.method, request.parsed
     fields = _fields(message.raw_headers)
     if method not in METHODS:
-        raise Failure("method_not_allowed")
+        raise Failure("macaroons_not_offered" if _asks_for_a_macaroon(method, fields) else "method_not_allowed")
     if b"transfer-encoding" in fields and request.version < (1, 1):
         raise Failure("bad_request", "Transfer-Encoding by HTTP/1.0")  # RFC 9112, section 6.1
     length = fields.get(b"content-length")
@@ -94,6 +95,10 @@ def _fields(raw: Iterable[tuple[bytes, bytes]]) -> _Fields:
     if size > MAX_HEADER_BYTES:
         raise Failure("header_too_large")
     return fields
+
+
+def _asks_for_a_macaroon(method: str, fields: _Fields) -> bool:
+    return method == "POST" and fields.get(b"content-type", b"").partition(b";")[0].strip().lower() == _MACAROON_REQUEST
 
 
 def _target(method: str, fields: _Fields, raw: Iterable[tuple[bytes, bytes]], hosts: Hosts) -> UrlPath | None:

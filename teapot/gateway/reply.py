@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from teapot.channel.problems import PROBLEMS
-from teapot.channel.worker_messages import ALLOWED
+from teapot.channel.worker_messages import ALLOWED, LOCALITIES
 from teapot.gateway import problem_page
 from teapot.gateway.failure import Failure
 from teapot.pages.frame import POLICY
@@ -139,7 +139,8 @@ class Reply:
         if problem_page.is_wanted(self._request.method, accept):
             fields = [(b"content-type", b"text/html; charset=utf-8"), (b"content-security-policy", POLICY), (b"vary", b"accept")]
             return fields, problem_page.page(failure.problem, self._id.decode(), failure.link_url)
-        return [(b"content-type", b"application/problem+json")], problem_body(failure.code, self._id.decode(), failure.link_url)
+        body = problem_body(failure.code, self._id.decode(), link_url=failure.link_url, locality=_locality(failure))
+        return [(b"content-type", b"application/problem+json")], body
 
     def _write(self, data: bytes) -> None:
         transport = self._request.transport
@@ -148,7 +149,8 @@ class Reply:
         transport.write(data)
 
 
-def problem_body(code: str, request_id: str, link_url: str = "") -> bytes:
+def problem_body(code: str, request_id: str, **more: str) -> bytes:
+    """`more`: members beside those that each problem has; empty ones are left out."""
     problem = PROBLEMS[code]
     members = {
         "type": f"urn:teapot:problem:{code}",
@@ -158,7 +160,13 @@ def problem_body(code: str, request_id: str, link_url: str = "") -> bytes:
         "step": problem.step,
         "request_id": request_id,
     }
-    return msgspec.json.encode({**members, "link_url": link_url} if link_url else members)
+    return msgspec.json.encode(members | {name: value for name, value in more.items() if value})
+
+
+def _locality(failure: Failure) -> str:
+    """As its worker says it in a field; "": it does not, or with a word that is none."""
+    told = dict(failure.fields).get(b"locality", b"").decode("latin-1")
+    return told if told in LOCALITIES else ""
 
 
 def last_word(code: str, request_id: str) -> bytes:

@@ -24,6 +24,7 @@ from teapot.gateway.reach_worker import Spawner
 from teapot.gateway.receive import Received, UnverifiedToken, bearer_token, receive
 from teapot.gateway.reply import Done, Reply
 from teapot.gateway.request_ids import new_request_id
+from teapot.gateway.rules import Rules
 from teapot.gateway.worker_channel import Elsewhere, WorkerChannel
 
 log = logging.getLogger(__name__)
@@ -37,9 +38,11 @@ class Steps(NamedTuple):
     server: Server
     hosts: Hosts
     areas: Areas
+    rules: Rules
     authority: Authority
     spawner: Spawner
     counts: Counts
+    tape_rest_api: bytes = b""  # the site's document; b"": none
 
 
 class Trip:
@@ -91,7 +94,7 @@ async def _answered(trip: Trip, steps: Steps) -> Done:
 async def _served(trip: Trip, steps: Steps) -> Done:
     received = receive(trip.http, trip.id, steps.hosts)
     if own_answers.is_ours(received):
-        return await own_answers.answer(received, trip.reply, steps.areas)
+        return await own_answers.answer(received, trip.reply, steps.areas, steps.tape_rest_api)
     trip.body = ClientBody(trip.http, received, trip.reply, steps.server.body_timeout_s)
     token = bearer_token(received)
     for attempt in range(_TRIES):
@@ -111,7 +114,7 @@ async def _permit(token: UnverifiedToken, received: Received, steps: Steps) -> P
     began = time.monotonic()
     caller = await steps.authority.identify(token, received.request_id)
     steps.counts.step("identify", began)
-    return authorise(caller, received, steps.areas)
+    return authorise(caller, received, steps.areas, steps.rules)
 
 
 async def _worker(permit: Permit, steps: Steps) -> WorkerChannel:

@@ -1,4 +1,4 @@
-"""What a token's capabilities (WLCG profile, storage.*) allow at a location, by one table of the methods. Pure.
+"""What a token's capabilities allow at a location, by one table of the methods. Pure.
 
 Scopes only narrow what the account may do. Segments are compared, never strings.
 """
@@ -17,6 +17,10 @@ class Scopes:
         self._base = caller.base_path
         self._capabilities = caller.capabilities
 
+    def _path(self, capability: Capability, location: Location) -> tuple[bytes, ...]:
+        """In our URLs: scope paths are relative to what the area says, or else to what the issuer says."""
+        return (location.base if location.base is not None else self._base) + capability.path
+
     def covers(self, location: Location, *actions: str) -> bool:
         """A capability for one of the actions on this path or above it."""
         return any(one.action in actions and self._holds(one, location) for one in self._capabilities)
@@ -24,17 +28,17 @@ class Scopes:
     def below(self, location: Location, *actions: str) -> bool:
         """This path is an ancestor of what some capability for one of the actions is for."""
         here = location.segments
-        paths = (self._base + one.path for one in self._capabilities if one.action in actions)
+        paths = (self._path(one, location) for one in self._capabilities if one.action in actions)
         return any(len(path) > len(here) and path[: len(here)] == here for path in paths)
 
     def widest(self, location: Location, *actions: str) -> tuple[bytes, ...] | None:
         """The shortest path that a capability for one of the actions names, of those that cover this location."""
         at = location._replace(collection=True)
-        paths = [self._base + one.path for one in self._capabilities if one.action in actions and self._holds(one, at)]
+        paths = [self._path(one, at) for one in self._capabilities if one.action in actions and self._holds(one, at)]
         return min(paths, key=len, default=None)
 
     def _holds(self, capability: Capability, location: Location) -> bool:
-        path = self._base + capability.path
+        path = self._path(capability, location)
         if location.segments[: len(path)] != path:
             return False
         exact = len(location.segments) == len(path)

@@ -22,6 +22,7 @@ from teapot.channel.worker_messages import (
     CHANNEL_VERSION,
     MAX_UNANSWERED,
     Answer,
+    Cancel,
     Continue,
     End,
     FromWorker,
@@ -50,6 +51,7 @@ class Exchange:
     def __init__(self, number: int, patience: Patience) -> None:
         self.number = number
         self._patience = patience
+        self.delivered = False  # the worker has the request, or will read it
         self.expects: tuple[type, ...] = (Answer, Continue, NotServed)
         self.inbox: deque[packets.Packet[FromWorker]] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -93,6 +95,7 @@ class WorkerChannel:
         self._slots = asyncio.Semaphore(MAX_UNANSWERED)
         self._receiver = packets.Receiver[FromWorker](FromWorker)
         self._writable: asyncio.Future[None] | None = None
+        self._owed: list[Cancel] = []  # that the worker does not take yet
         self._greeted = False
         end.setblocking(False)
         self._loop.add_reader(end, self._read)
@@ -150,21 +153,43 @@ class WorkerChannel:
         with contextlib.suppress(OSError, packets.PeerGone):
             packets.send(self._end, message)
 
+    def cancel(self, exchange: Exchange) -> None:
+        """Whoever asked is gone. A worker that reads nothing at present is told later: it would hold a large answer ready for ever."""
+        if exchange.delivered and exchange.expects:
+            self._owed.append(Cancel(exchange.number))
+            self._pay()
+
+    def _pay(self) -> None:
+        try:
+            while self._owed:
+                packets.send(self._end, self._owed[0])
+                del self._owed[0]
+        except BlockingIOError:
+            self._watch_writable()
+        except (OSError, packets.PeerGone):
+            self._owed.clear()
+
     async def _until_writable(self, patience_s: float) -> None:
-        if self._writable is None:
-            self._writable = self._loop.create_future()
-            self._loop.add_writer(self._end, self._is_writable)
+        writable = self._watch_writable()
         try:
             async with asyncio.timeout(patience_s):
-                await asyncio.shield(self._writable)
+                await asyncio.shield(writable)
         except TimeoutError:
             raise Failure("worker_silent", "it does not read its requests") from None
 
+    def _watch_writable(self) -> "asyncio.Future[None]":
+        if self._writable is None:
+            self._writable = self._loop.create_future()
+            self._loop.add_writer(self._end, self._is_writable)
+        return self._writable
+
     def _is_writable(self) -> None:
+        """Or closed: who waits finds that out when he tries."""
         self._loop.remove_writer(self._end)
-        if self._writable and not self._writable.done():
-            self._writable.set_result(None)
-        self._writable = None
+        writable, self._writable = self._writable, None
+        if writable and not writable.done():
+            writable.set_result(None)
+        self._pay()
 
     # --- what the worker says
 
@@ -210,7 +235,8 @@ class WorkerChannel:
         self.usable = False
         if self._end.fileno() >= 0:
             self._loop.remove_reader(self._end)
-            self._loop.remove_writer(self._end)
+            self._owed.clear()
+            self._is_writable()
             self._end.close()
         for exchange in self._exchanges.values():
             exchange.fail(failure)

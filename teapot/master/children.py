@@ -104,8 +104,13 @@ def encode(children: Iterable[Child]) -> list[tuple[str, int, int, int, int, flo
     return [(c.role, c.number, c.slot, c.pid, c.master.fileno(), c.started, c.leaving) for c in children]
 
 
-def decode(kept: list[tuple[str, int, int, int, int, float, bool]]) -> list[Child]:
+def deadlines(children: Iterable[Child]) -> dict[int, tuple[float | None, float | None]]:
+    """And of those that are to end, by pid: when they are told to, and when they are made to."""
+    return {child.pid: (child.end_at, child.kill_at) for child in children}
+
+
+def decode(kept: list[tuple[str, int, int, int, int, float, bool]], ends: dict[int, tuple[float | None, float | None]]) -> list[Child]:
     return [
-        Child(role, number, slot, pid, own_end(descriptor), started, leaving)
+        Child(role, number, slot, pid, own_end(descriptor), started, leaving, *ends.get(pid, (None, None)))
         for role, number, slot, pid, descriptor, started, leaving in kept
     ]

@@ -16,7 +16,7 @@ import msgspec
 
 from teapot.channel import start
 from teapot.kernel import memfd
-from teapot.master import children, mapping_secret, tls_files
+from teapot.master import authority_secrets, children, tls_files
 from teapot.master.children import Child
 from teapot.master.settings import Settings
 
@@ -35,6 +35,7 @@ class _Kept(msgspec.Struct):
     of_slot: dict[int, dict[str, int]]
     admin: dict[str, int]
     passed: list[int]
+    deadlines: dict[int, tuple[float | None, float | None]] = {}
 
 
 def renew(service: "Service") -> None:
@@ -44,7 +45,7 @@ def renew(service: "Service") -> None:
         return
     log.info("renewing")
     tls_files.close(service.settings.tls)
-    mapping_secret.close(service.settings.alise_secret)
+    authority_secrets.close(service.settings.secrets)
     kept = _keep(service)
     descriptor = memfd.sealed("teapot-master", msgspec.json.encode(kept))
     for one in _descriptors(kept) | {descriptor}:
@@ -70,7 +71,7 @@ def take_over(descriptor: int, service: "Service") -> None:
         kept = msgspec.json.decode(file.read(), type=_Kept)
     for one in _descriptors(kept):
         os.set_inheritable(one, False)
-    service.children = {child.pid: child for child in children.decode(kept.children)}
+    service.children = {child.pid: child for child in children.decode(kept.children, kept.deadlines)}
     service.numbers.update(kept.numbers)
     service.sockets.of_slot = {slot: _sockets(of_slot) for slot, of_slot in kept.of_slot.items()}
     service.sockets.admin = _sockets(kept.admin)
@@ -92,6 +93,7 @@ def _keep(service: "Service") -> _Kept:
         of_slot={slot: {address: one.fileno() for address, one in of_slot.items()} for slot, of_slot in sockets.of_slot.items()},
         admin={address: one.fileno() for address, one in sockets.admin.items()},
         passed=[one.fileno() for one in sockets.passed],
+        deadlines=children.deadlines(service.children.values()),
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from common.configuration import Loaded
 from teapot.configuration import Configuration
 from teapot.kernel import process
-from teapot.master import listening, mapping_secret, renewal, service_accounts, tls_files
+from teapot.master import authority_secrets, listening, renewal, service_accounts, site_programs, tape_document, tls_files
 from teapot.master.service import Service
 from teapot.master.service_accounts import CannotServe
 from teapot.master.settings import Settings
@@ -59,6 +59,7 @@ def _settings(configuration: Configuration, config_path: Path) -> Settings:
     process.present("master", identities.single_account or "root", configuration.server.log_level)
     if not identities.single_account:
         service_accounts.refuse_missing_pam_service(configuration.accounts.pam_service)
+    site_programs.refuse_unsafe(configuration.storage_area)
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # workers that lose their spawner are ours to reap
     return Settings(
@@ -67,7 +68,8 @@ def _settings(configuration: Configuration, config_path: Path) -> Settings:
         identities,
         tls_files.read(configuration.server),
         _gateways(configuration),
-        mapping_secret.read(configuration.mapping),
+        authority_secrets.read(configuration),
+        tape_document.read(configuration.server),
     )
 
 

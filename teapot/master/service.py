@@ -79,8 +79,7 @@ class Service:
             return self.settings.observer(master, number, listeners), listeners
         if role == "spawner":
             return self.settings.spawner(master, number), ()
-        secret = self.settings.alise_secret
-        return self.settings.authority(master, number), [secret] if secret >= 0 else []
+        return self.settings.authority(master, number), [self.settings.secrets]
 
     def _introduce(self, newcomer: Child) -> None:
         for other in list(self.children.values()):
@@ -191,7 +190,15 @@ class Service:
 
     def renew_all(self) -> None:
         """New processes beside the old ones, which finish what they have and leave; the spawner executes itself anew."""
-        self.sockets.adapt(self.settings)
+        if not self._of("spawner"):  # it has ended, and everybody is to be started anew
+            self._end_all_processes(signal.SIGTERM, ABORT_S)
+            self._due["spawner", 0] = time.monotonic()
+            return
+        try:
+            self.sockets.adapt(self.settings)
+        except CannotListen as failed:
+            log.error("not renewed, the service goes on as it was: %s", failed)
+            return
         predecessors = [child for child in self.children.values() if not child.leaving and child.role != "spawner"]
         for spawner in self._of("spawner"):
             renewal.renew_spawner(spawner, self.settings)

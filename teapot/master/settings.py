@@ -18,7 +18,8 @@ class Settings(NamedTuple):
     identities: Identities
     tls: TlsFiles
     gateways: int
-    alise_secret: int  # memfd; -1: none
+    secrets: int  # of the authority: a memfd
+    tape_rest_api: bytes  # the site's document; b"": none
 
     def identity(self, role: str) -> Identity | None:
         """As whom the role is executed; None: as ourselves (single-account mode)."""
@@ -43,9 +44,11 @@ class Settings(NamedTuple):
             outbound=c.outbound,
             issuers=c.issuer,
             mapping=c.mapping,
-            alise_secret=self.alise_secret,
+            secrets=self.secrets,
             accounts=self._policy(),
             areas=c.storage_area,
+            rules=c.rule,
+            bans=c.ban,
             single_account=self.identities.single_account,
         )
 
@@ -55,9 +58,11 @@ class Settings(NamedTuple):
             **self._common("gateway", master, number),
             server=c.server,
             areas=c.storage_area,
+            rules=c.rule,
             listening=listeners,
             certificate=self.tls.certificate,
             key=self.tls.key,
+            tape_rest_api=self.tape_rest_api,
         )
 
     def observer(self, master: int, number: int, listeners: tuple[int, ...]) -> start.ObserverStart:

@@ -34,16 +34,13 @@ def _value(placeholder: str, values: Mapping[str, str]) -> str:
     return value
 
 
-def printed(command: Sequence[str], timeout_s: float, good: Sequence[int] = (0,), while_silent: int = -1) -> bytes:
-    """Its standard output. NotKnown: it cannot be run, took too long, printed too much, or ended with a status that is not `good`.
-
-    `while_silent`: a descriptor; as soon as there is something to be read, its end for example, nobody wants the answer any more.
-    """
+def printed(command: Sequence[str], timeout_s: float, good: Sequence[int] = (0,)) -> bytes:
+    """Its standard output. NotKnown: it cannot be run, took too long, printed too much, or ended with a status that is not `good`."""
     deadline = time.monotonic() + timeout_s
     running = _start(command)
     assert running.stdout
     try:
-        output = _read(running.stdout.fileno(), while_silent, deadline)
+        output = _read(running.stdout.fileno(), deadline)
         status = _ended(running.pid, deadline)
     except NotKnown as failed:
         raise NotKnown(f"{command[0]}: {failed}") from failed
@@ -65,15 +62,13 @@ def _start(command: Sequence[str]) -> "subprocess.Popen[bytes]":
         raise NotKnown(f"{command[0]} cannot be run: {error}") from error
 
 
-def _read(descriptor: int, while_silent: int, deadline: float) -> bytes:
+def _read(descriptor: int, deadline: float) -> bytes:
     output = bytearray()
     with selectors.DefaultSelector() as ready:
-        for one in {descriptor, while_silent} - {-1}:
-            ready.register(one, selectors.EVENT_READ)
+        ready.register(descriptor, selectors.EVENT_READ)
         while len(output) <= MOST_BYTES:
-            found = [key.fd for key, _ in ready.select(max(0.0, deadline - time.monotonic()))]
-            if descriptor not in found:
-                raise NotKnown("nobody wants to know any more" if found else "no answer in time")
+            if not ready.select(max(0.0, deadline - time.monotonic())):
+                raise NotKnown("no answer in time")
             piece = os.read(descriptor, MOST_BYTES)
             if not piece:
                 return bytes(output)

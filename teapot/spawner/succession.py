@@ -37,6 +37,9 @@ class _KeptWorker(msgspec.Struct):
     idle_since: float | None
     kill_at: float | None
     gateways: list[int]
+    asked_to_leave: bool = False
+    has_failed: bool = False
+    stayed: float = 0.0
 
 
 class _Kept(msgspec.Struct):
@@ -107,13 +110,14 @@ def _kept(worker: Worker) -> _KeptWorker:
     return _KeptWorker(
         worker.pid, worker.account, worker.control.fileno(), worker.started, worker.edition, worker.state.value,
         list(worker.other_names), worker.uid, worker.fingerprint, worker.idle_since, worker.kill_at, list(worker.gateways),
+        worker.asked_to_leave, worker.has_failed, worker.stayed,
     )  # fmt: skip
 
 
 def _revived(kept: _KeptWorker) -> Worker:
     return Worker(
         kept.pid, kept.account, _socket(kept.control), kept.started, kept.edition, State(kept.state), set(kept.other_names),
-        kept.uid, kept.fingerprint, kept.idle_since, kept.kill_at, False, False, set(kept.gateways),
+        kept.uid, kept.fingerprint, kept.idle_since, kept.kill_at, kept.asked_to_leave, kept.has_failed, set(kept.gateways), kept.stayed,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ PROPERTIES_BUDGET_BYTES = 2048  # as stored, compressed
 BUDGET_BYTES = 3072  # with locks
 MOST_SECONDS = 86_400.0  # that a lock lasts without being refreshed
 # Whose properties are a server's own, here or elsewhere: nobody can set them, so a listing need not look for them in each member.
-LIVE_NAMESPACES = frozenset(("DAV:", "http://owncloud.org/ns", "http://nextcloud.org/ns"))
+LIVE_NAMESPACES = frozenset(("DAV:", "http://owncloud.org/ns", "http://nextcloud.org/ns", "http://srm.lbl.gov/StorageResourceManager"))
 _MOST_UNPACKED_BYTES = 128 * 1024
 _TOKEN = re.compile(r"[!-;=?-~]{1,200}")  # as a URL between < and >
 _FORM = b"\x01"

@@ -17,11 +17,13 @@ from msgspec import structs
 from teapot.accounts import Account
 from teapot.configuration import StorageArea
 from teapot.kernel.openat2 import open_beneath
-from teapot.worker import area_roots
+from teapot.worker import area_roots, checksum, residency, space_commands
 from teapot.worker.creation import Creation
 from teapot.worker.gauge import Gauge
 from teapot.worker.place import Place, Target, open_directory
 from teapot.worker.refusal import Refusal, refusal_of
+from teapot.worker.residency import Residency
+from teapot.worker.site_commands import SiteCommands
 
 # A FIFO must not block us, a terminal must not become ours.
 SAFELY = os.O_NONBLOCK | os.O_NOCTTY
@@ -34,37 +36,46 @@ _NOTHING_BELOW = {errno.ENOTDIR: "not_found"}  # of what is to be read, moved or
 class Area:
     """`root` may be a descriptor of kind O_PATH: a root that can be entered but not read is as good. `group`: of what is made; -1: any."""
 
-    def __init__(self, settings: StorageArea, root: int, group: int = -1) -> None:
+    def __init__(self, settings: StorageArea, root: int, group: int = -1, commands: SiteCommands | None = None) -> None:
         self.settings = settings
         self.name = settings.name
         self.root = root
         self._within = b""
+        self._links = True
+        self.residency = residency.of_area(settings.residency, settings.name, commands)
+        self.content_attributes = checksum.ATTRIBUTES | residency.attributes(settings.residency)  # another content has others
         mode = int(settings.directory_mode, 8) if settings.directory_mode else None
         self.creation = Creation(int(settings.umask, 8), group, mode)
-        self.gauge = Gauge(settings.space, group)
+        self.gauge = Gauge(settings.space, group, space_commands.asker(settings, commands))
 
-    def seen(self, path: str, within: bytes) -> "Area":
-        """The same area under this path of URLs, an alias: hrefs follow it. Below `within` no symbolic link leads out of `within`."""
-        if path in ("", self.settings.path) and not within:
+    def seen(self, path: str, within: bytes, links: bool = True) -> "Area":
+        """The same area under this path of URLs, an alias: hrefs follow it. Below `within` no symbolic link leads out of `within`;
+        without `links` none is followed."""
+        if path in ("", self.settings.path) and not within and links:
             return self
         seen = copy.copy(self)
         seen.settings = structs.replace(self.settings, path=path or self.settings.path)
-        seen._within = within
+        seen._within, seen._links = within, links
         return seen
 
     def open(self, path: bytes, flags: int) -> int:
-        """The caller looks at what it got (fstat) before it reads: it may be a FIFO or a device. Refusal as the kernel refuses."""
+        """The caller looks at what it got (fstat) before it reads: it may be a FIFO or a device. Refusal as the kernel refuses.
+
+        A file's content is not opened where that would wait for a tape.
+        """
         _check(path)
         try:
             with self._floor(path) as (floor, rest):
-                return open_beneath(floor, rest, flags if flags & os.O_PATH else flags | SAFELY)
+                if self.residency and not flags & (os.O_PATH | os.O_DIRECTORY):
+                    return _open_content(self.residency, floor, rest, flags, links=self._links)
+                return open_beneath(floor, rest, flags if flags & os.O_PATH else flags | SAFELY, links=self._links)
         except OSError as error:
             raise refusal_of(error, _NOTHING_BELOW) from error
 
     def directory(self, path: bytes) -> int:
         """Open. OSError as open(2)."""
         with self._floor(path) as (floor, rest):
-            return open_directory(floor, rest)
+            return open_directory(floor, rest, links=self._links)
 
     @contextlib.contextmanager
     def _floor(self, path: bytes) -> Iterator[tuple[int, bytes]]:
@@ -90,6 +101,15 @@ class Area:
         """Of what stands at the path, symbolic links followed as far as they stay inside. Needs no permission on the file itself."""
         with self.opened(path, os.O_PATH) as descriptor:
             return os.fstat(descriptor)
+
+    def refuse_offline(self, place: Place) -> None:
+        """Of a file that stands there already, before its content is read or changed."""
+        if self.residency:
+            descriptor = os.open(place.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place.directory)
+            try:
+                self.residency.refuse_offline(descriptor, os.fstat(descriptor))
+            finally:
+                os.close(descriptor)
 
     @contextlib.contextmanager
     def place(self, path: bytes) -> Iterator[Place]:
@@ -125,8 +145,8 @@ class Area:
                     return
             finally:
                 os.close(directory)
-            if link.startswith(b"/"):
-                raise Refusal("leaves_area", "an absolute symbolic link")
+            if link.startswith(b"/") or not self._links:
+                raise Refusal("leaves_area", "a symbolic link that is absolute, or where none is followed")
             path = parent + b"/" + link if parent else link
         raise Refusal("leaves_area", "too many symbolic links")
 
@@ -155,6 +175,19 @@ class Area:
             else:
                 return directory, tuple(segments[present:])
         raise AssertionError("the loop ends at the root")
+
+
+def _open_content(residency: Residency, floor: int, path: bytes, flags: int, *, links: bool) -> int:
+    seen = open_beneath(floor, path, os.O_PATH, links=links)
+    try:
+        status = os.fstat(seen)
+        if not is_file(status):
+            return open_beneath(floor, path, flags | SAFELY, links=links)
+        residency.refuse_offline(seen, status)
+        with residency.opening(status):
+            return open_beneath(floor, path, flags | SAFELY, links=links)
+    finally:
+        os.close(seen)
 
 
 def _must_be_free(directory: int, missing: tuple[bytes, ...]) -> None:
@@ -190,15 +223,18 @@ def is_file(status: os.stat_result) -> bool:
     return stat.S_ISREG(status.st_mode)
 
 
-def open_areas(areas: tuple[StorageArea, ...], account: Account) -> dict[str, Area | Refusal]:
-    """Those that this account may be served in, or why they cannot be. Asks NSS for a group: call it before the cage is closed."""
+def of_account(areas: tuple[StorageArea, ...], account: Account) -> tuple[StorageArea, ...]:
+    """Those that this account may be served in."""
+    return tuple(area for area in areas if area.account in ("identity", "vo", account.name) or area.anonymous_account == account.name)
+
+
+def open_areas(areas: tuple[StorageArea, ...], account: Account, commands: SiteCommands | None) -> dict[str, Area | Refusal]:
+    """Or why they cannot be. Asks NSS for a group: call it before the cage is closed."""
     opened: dict[str, Area | Refusal] = {}
     for area in areas:
-        if area.account not in ("identity", account.name) and area.anonymous_account != account.name:
-            continue
         try:
             group = area_roots.group(area, account)
-            opened[area.name] = Area(area, area_roots.open_root(area, account), group)
+            opened[area.name] = Area(area, area_roots.open_root(area, account), group, commands)
         except Refusal as refusal:
             opened[area.name] = refusal
     return opened

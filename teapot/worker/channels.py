@@ -33,7 +33,7 @@ from teapot.worker.bodies import Body, Receiving, Sending
 from teapot.worker.dispatch import Office
 from teapot.worker.pump import Pump
 from teapot.worker.reading import Reply
-from teapot.worker.refusal import RangeRefusal, Refusal, refusal_of
+from teapot.worker.refusal import Refusal, refusal_of
 from teapot.worker.traffic import Traffic
 from teapot.worker.upload import Upload
 
@@ -68,9 +68,6 @@ class Channel:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(_SEND_PATIENCE_S))
         self._send(Hello(CHANNEL_VERSION, software))
 
-    def open_exchanges(self) -> int:
-        return len(self._exchanges)
-
     @property
     def is_over(self) -> bool:
         """Nothing comes any more, and everything that came is dealt with."""
@@ -78,6 +75,13 @@ class Channel:
 
     def fileno(self) -> int:
         return self._end.fileno()
+
+    def stop_if_expired(self, now: float) -> None:
+        """Not while a request is open: the end of its body could not be told any more."""
+        with self._lock:
+            expired = self.until <= now and not self._exchanges
+        if expired:  # what comes from now on is not admitted either
+            self.stop_reading()
 
     def stop_reading(self) -> None:
         """What is sent from now on fails at the sender; what is queued is still read, and answered."""
@@ -100,7 +104,9 @@ class Channel:
 
     def _take_next(self) -> bool:
         try:
-            packet = self._receiver.receive(self._end, expected_descriptors=1, wait=False)
+            with self._lock:  # one after the other: a cancellation that another thread takes finds its request
+                packet = self._receiver.receive(self._end, expected_descriptors=1, wait=False)
+                admitted = self._admit(packet.message) if isinstance(packet.message, Request) else None
         except BlockingIOError:
             return True
         except (packets.ChannelError, OSError):
@@ -108,15 +114,25 @@ class Channel:
             if not self._stopped:
                 self._break()
             return False
-        self._take(packet)
+        self._take(packet, admitted)
         return not self.closed
 
-    def _take(self, packet: packets.Packet[ToWorker]) -> None:
+    def _admit(self, request: Request) -> Exchange | None:
+        """None: nothing is begun any more."""
+        late = self.closed or time.monotonic() >= self.until
+        if late or len(self._exchanges) >= 2 * MAX_UNANSWERED or not self._traffic.begin():
+            return None
+        exchange = self._exchanges[request.id] = Exchange(request)
+        return exchange
+
+    def _take(self, packet: packets.Packet[ToWorker], admitted: Exchange | None) -> None:
         stream = packet.descriptors[0] if packet.descriptors else -1
         try:
             message = packet.message
-            if isinstance(message, Request):
-                stream = self._request(message, packet.body, stream)
+            if admitted is not None:
+                stream = self._request(admitted, packet.body, stream)
+            elif isinstance(message, Request):
+                self._send(NotServed(message.id))
             elif isinstance(message, SendBody):
                 stream = self._send_body(message.id, stream)
             elif isinstance(message, EndOfBody):
@@ -131,16 +147,14 @@ class Channel:
 
     # --- a request
 
-    def _request(self, request: Request, body: bytes, stream: int) -> int:
+    def _request(self, exchange: Exchange, body: bytes, stream: int) -> int:
         """Returns the descriptor if it was not used."""
-        if time.monotonic() >= self.until or len(self._exchanges) >= 2 * MAX_UNANSWERED or not self._traffic.begin():
-            self._send(NotServed(request.id))
-            return stream
-        exchange = self._exchanges[request.id] = Exchange(request)
+        request = exchange.request
         try:
             if request.streamed:
-                self._receive_body(exchange, stream)
-                return -1
+                body_end, stream = _stream(stream), -1  # the stream's now to close, also when the request is refused
+                self._receive_body(exchange, body_end)
+                return stream
             office = self._office._replace(given_up=lambda: exchange.cancelled or self.closed)
             self._reply(exchange, dispatch.carry_out(office, request, body))
         except Refusal as refusal:
@@ -167,8 +181,8 @@ class Channel:
     def _offer(self, exchange: Exchange, reply: Reply, body: Body) -> None:
         """A large body: it is sent when its stream comes, which it never does if the request was cancelled meanwhile."""
         with self._lock:
-            exchange.body = body
             cancelled = exchange.cancelled
+            exchange.body = None if cancelled else body
         if cancelled:
             self._drop(exchange, body)
         else:
@@ -176,9 +190,8 @@ class Channel:
 
     def _refuse(self, exchange: Exchange, refusal: Refusal) -> None:
         refusal = fullness.named(refusal, self._office, exchange.request)
-        fields = refusal.fields if isinstance(refusal, RangeRefusal) else []
         detail = refusal.detail[:_MAX_DETAIL]
-        self._send(Answer(exchange.request.id, 0, fields, problem=refusal.problem, detail=detail))
+        self._send(Answer(exchange.request.id, 0, refusal.fields, problem=refusal.problem, detail=detail))
         self._forget(exchange)
 
     def _forget(self, exchange: Exchange) -> None:
@@ -189,10 +202,10 @@ class Channel:
 
     def _send_body(self, number: int, stream: int) -> int:
         exchange = self._exchanges.get(number)
-        if exchange is None or exchange.body is None or stream < 0:
+        if exchange is None or stream < 0:
             return stream
         with self._lock:
-            if exchange.sending or exchange.cancelled:
+            if exchange.sending or exchange.cancelled or exchange.body is None:
                 return stream
             exchange.sending = Sending(self._pump, _stream(stream), exchange.body, functools.partial(self._sent, exchange))
         self._pump.add(exchange.sending, sends=True)
@@ -204,8 +217,7 @@ class Channel:
 
     # --- a body that is received
 
-    def _receive_body(self, exchange: Exchange, stream: int) -> None:
-        end = _stream(stream)
+    def _receive_body(self, exchange: Exchange, end: socket.socket) -> None:
         try:
             exchange.upload = dispatch.begin_upload(self._office, exchange.request)
         except BaseException:
@@ -268,7 +280,9 @@ class Channel:
         with self._lock:
             exchange.cancelled = True
             drained = exchange.drained and exchange.announced is None
-            waits = exchange.body if exchange.sending is None else None
+            waits = None
+            if exchange.sending is None:  # and only one cancellation drops it
+                waits, exchange.body = exchange.body, None
         if exchange.upload:
             exchange.upload.call_off()
         if exchange.sending:

@@ -31,11 +31,11 @@ def store(descriptor: int, adler32: int) -> None:
         os.setxattr(descriptor, GUARD, _guard(status))
 
 
-def stored(descriptor: int, status: os.stat_result) -> int | None:
-    """The adler32 that was stored for exactly this content; None: it must be computed."""
+def stored(file: int | str, status: os.stat_result) -> int | None:
+    """The adler32 that was stored for exactly this content; None: it must be computed. `file`: open, or a path below /proc/self/fd."""
     with contextlib.suppress(OSError, ValueError):
-        if os.getxattr(descriptor, GUARD) == _guard(status):
-            return int(os.getxattr(descriptor, ADLER32), 16) & 0xFFFFFFFF
+        if os.getxattr(file, GUARD) == _guard(status):
+            return int(os.getxattr(file, ADLER32), 16) & 0xFFFFFFFF
     return None
 
 

@@ -18,7 +18,7 @@ from teapot.worker.journal import Journal
 from teapot.worker.place import DIRECTORY, Place, locked, make_directory
 from teapot.worker.refusal import Refusal, refusing
 from teapot.worker.removal import MAX_DEPTH, remove_tree
-from teapot.worker.upload import Terms, Upload
+from teapot.worker.upload import Upload
 
 _PIECE = 1 << 20
 
@@ -28,21 +28,25 @@ class Job(NamedTuple):
     journal: Journal
     deep: bool = True
     complete: bool = False  # a member that cannot be copied as it is ends it
+    of_content: frozenset[str] = frozenset()  # attributes that say something of the source's content, and nothing of the copy's
 
 
-def copy(source: End, target: End, *, overwrite: bool, deep: bool, terms: Terms, journal: Journal) -> bool:
+def copy(source: End, target: End, manner: Manner, *, deep: bool, journal: Journal) -> bool:
     """True when nothing was at the target before. `terms`: the precondition is about the source, the rest about the target.
 
     A collection at the target is removed first (RFC 4918, section 9.8.4). A copy of a collection that fails is removed again.
     """
-    return copy_as(source, target, Job(Manner(overwrite, terms), journal, deep))
+    return copy_as(source, target, Job(manner, journal, deep))
 
 
 def copy_as(source: End, target: End, job: Job) -> bool:
+    job = job._replace(of_content=source.area.content_attributes | target.area.content_attributes)
     with source.area.opened(source.path) as descriptor, refusing():
         status = os.fstat(descriptor)
         job.manner.terms.precondition(status)
         if is_collection(status):
+            if job.deep and job.manner.empty_only and os.listdir(descriptor):
+                raise Refusal("collection_not_empty", "its members may not all be copied")
             return _copy_collection(source, target, status, descriptor, job)
         if not is_file(status):
             raise Refusal("not_a_file")
@@ -76,7 +80,7 @@ def _copy_file(descriptor: int, target: End, job: Job) -> None:
     terms = job.manner.terms._replace(precondition=lambda existing: _may_stand(existing, job))
     upload = Upload(target.area, target.path, terms, job.journal, None if sparse.has_holes(status) else status.st_size)
     try:
-        upload.attributes = _dead_properties(descriptor)
+        upload.attributes = _dead_properties(descriptor, job.of_content)
         upload.mtime_s = int(status.st_mtime) if job.complete else None
         _let_execute(upload.descriptor, status)
         _fill(upload, descriptor, status.st_size, checksum.stored(descriptor, status))
@@ -93,9 +97,9 @@ def _may_stand(existing: os.stat_result | None, job: Job) -> None:
         raise Refusal("exists_no_overwrite")
 
 
-def _dead_properties(descriptor: int) -> dict[str, bytes]:
+def _dead_properties(descriptor: int, of_content: frozenset[str]) -> dict[str, bytes]:
     with contextlib.suppress(OSError):
-        names = [name for name in os.listxattr(descriptor) if name.startswith("user.") and name not in checksum.ATTRIBUTES]
+        names = [name for name in os.listxattr(descriptor) if name.startswith("user.") and name not in of_content]
         return {name: os.getxattr(descriptor, name) for name in names}
     return {}
 

@@ -4,12 +4,12 @@ import os
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from teapot.channel.worker_messages import ALLOWED, BY_CAPABILITY, FILES_TOO, MAY_LIST, MAY_REPLACE, Request
+from teapot.channel.worker_messages import ALLOWED, BY_CAPABILITY, EMPTY_ONLY, FILES_TOO, MAY_LIST, MAY_REPLACE, NO_LINKS, Request
 from teapot.configuration import Worker as Settings
 from teapot.worker import engine, locks, namespace, propfind, propfind_request, put, reading
 from teapot.worker.area import Area, is_collection
 from teapot.worker.bodies import Body
-from teapot.worker.ends import End
+from teapot.worker.ends import End, Manner
 from teapot.worker.entity import etag
 from teapot.worker.journal import Journal
 from teapot.worker.preconditions import Preconditions
@@ -39,11 +39,11 @@ class Office(NamedTuple):
         return area
 
     def target(self, request: Request) -> Area:
-        return self.area(request.target_area).seen("", request.target_within)
+        return self.area(request.target_area).seen("", request.target_within, not request.target_rights & NO_LINKS)
 
     def asked(self, request: Request) -> Area:
         """What the request is about, under the path that it was asked by."""
-        return self.area(request.area).seen(request.asked_as, request.within)
+        return self.area(request.area).seen(request.asked_as, request.within, not request.rights & NO_LINKS)
 
 
 def carry_out(office: Office, request: Request, body: bytes) -> Reply:
@@ -62,7 +62,8 @@ def begin_upload(office: Office, request: Request) -> Upload:
 
 def _terms(office: Office, request: Request, precondition: Precondition, rights: int | None = None) -> Terms:
     allowed = request.rights if rights is None else rights
-    return Terms(bool(allowed & MAY_REPLACE), precondition, office.settings.durability == "data", bool(allowed & BY_CAPABILITY))
+    durable = office.settings.durability == "data"
+    return Terms(bool(allowed & MAY_REPLACE), precondition, durable, bool(allowed & BY_CAPABILITY), bool(allowed & EMPTY_ONLY))
 
 
 def _preconditions(office: Office, request: Request) -> Preconditions:
@@ -117,7 +118,7 @@ def _move(office: Office, request: Request, body: bytes) -> Reply:
     source, target = _ends(office, request)
     preconditions = _preconditions(office, request)
     terms = _terms(office, request, preconditions.moves(target.area), request.target_rights)
-    namespace.move(source, target, overwrite=_overwrite(request), terms=terms, journal=office.journal)
+    namespace.move(source, target, _manner(request, terms), office.journal)
     locks.settle(target.area, target.path, preconditions.target_locks, preconditions.released)
     return Reply(204 if preconditions.replaces_collection else 201, [])  # of files: data-lake clients take nothing but 201
 
@@ -129,13 +130,17 @@ def _copy(office: Office, request: Request, body: bytes) -> Reply:
         raise Refusal("bad_header", "COPY has Depth 0 or infinity")
     preconditions = _preconditions(office, request)
     terms = _terms(office, request, preconditions.copies(target.area), request.target_rights)
-    created = namespace.copy(source, target, overwrite=_overwrite(request), deep=depth == b"infinity", terms=terms, journal=office.journal)
+    created = namespace.copy(source, target, _manner(request, terms), deep=depth == b"infinity", journal=office.journal)
     locks.settle(target.area, target.path, preconditions.target_locks, ())
     return Reply(201 if created else 204, [])
 
 
 def _ends(office: Office, request: Request) -> tuple[End, End]:
     return End(office.asked(request), request.path), End(office.target(request), request.target_path)
+
+
+def _manner(request: Request, terms: Terms) -> Manner:
+    return Manner(_overwrite(request), terms, bool(request.rights & EMPTY_ONLY))
 
 
 def _overwrite(request: Request) -> bool:

@@ -21,6 +21,7 @@ class Manner(NamedTuple):
 
     overwrite: bool
     terms: Terms
+    empty_only: bool = False  # a collection may be the source only without members
 
 
 def as_seen(end: End, status: os.stat_result) -> os.stat_result:
@@ -43,17 +44,17 @@ def inspect_target(end: End, target: Target, source: os.stat_result, manner: Man
     if not manner.terms.may_replace:
         raise Refusal("replace_not_in_scope")
     if is_collection(existing) and not may_remove_members(end.area, manner.terms):
-        _must_be_empty(Place(target.directory, target.name))
+        must_be_empty(Place(target.directory, target.name))
     return existing
 
 
 def may_remove_members(area: Area, terms: Terms) -> bool:
     """Of a collection that is removed; otherwise only an empty one goes."""
     allowed = area.settings.recursive_delete
-    return allowed == "always" or allowed == "token-with-modify" and terms.by_capability
+    return not terms.empty_only and (allowed == "always" or allowed == "token-with-modify" and terms.by_capability)
 
 
-def _must_be_empty(place: Place) -> None:
+def must_be_empty(place: Place) -> None:
     directory = os.open(place.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place.directory)
     try:
         if os.listdir(directory):

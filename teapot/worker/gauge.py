@@ -1,6 +1,6 @@
 """How much of a storage area is used and left, by the source that the configuration names. Runs as the account, in its cage.
 
-What a site's command says comes from an errand (errands.py) and counts for a while; what fails is not told at all, never guessed.
+What a site's command says (space_commands.py) counts for a while; what fails is not told at all, never guessed.
 """
 
 import threading
@@ -19,9 +19,8 @@ _REFUSED_AGAIN_AFTER_S = 2.0  # before an upload is refused a command is asked a
 class Gauge:
     """`group`: of new files, -1: as the kernel says. `ask`: what the site's command prints, NotKnown when it fails; waits."""
 
-    def __init__(self, settings: Settings, group: int) -> None:
-        self._settings, self._group = settings, group
-        self.ask: Callable[[], bytes] | None = None
+    def __init__(self, settings: Settings, group: int, ask: Callable[[], bytes]) -> None:
+        self._settings, self._group, self._ask = settings, group, ask
         self._asking = threading.Lock()
         self._answer: Answer | None = None
         self._answered = -float("inf")
@@ -88,8 +87,6 @@ class Gauge:
 
     def _asked(self) -> Answer:
         try:
-            if self.ask is None:
-                raise NotKnown("nobody runs the command")
-            return read(self._settings.source, self.ask())
+            return read(self._settings.source, self._ask())
         except NotKnown as failed:
             return failed

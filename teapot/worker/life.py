@@ -15,16 +15,19 @@ from teapot.accounts import Account
 from teapot.channel import control_messages as control
 from teapot.configuration import StorageArea
 from teapot.configuration import Worker as Settings
-from teapot.worker import cage, errands, threads
-from teapot.worker.area import Area, open_areas
+from teapot.worker import cage, residency, site_commands, space_commands, threads
+from teapot.worker.area import Area, of_account, open_areas
 from teapot.worker.channels import Channel
+from teapot.worker.command_runner import Command
 from teapot.worker.crew import Crew
 from teapot.worker.dispatch import Office
 from teapot.worker.journal import Journal
 from teapot.worker.pump import Pump
+from teapot.worker.site_commands import SiteCommands
 from teapot.worker.traffic import Traffic
 
 _TICK_S, _SHORT_TICK_S = 1.0, 0.02  # most requests are short: whoever was told of one is soon told of its end
+_LONGEST_S = 3600.0  # poll(2) does not take every number of milliseconds
 _FINISH_S = 5.0  # once the spawner is gone, or wants us gone
 _NO_LANDLOCK = "this kernel has no Landlock"
 _DRAIN_S = 0.2  # for what was queued before the last channel was closed
@@ -35,8 +38,8 @@ class Leave(Exception):
 
 
 class Life:
-    def __init__(self, spawner: socket.socket, office: Office, software: str) -> None:
-        self._spawner, self._office, self._software = spawner, office, software
+    def __init__(self, spawner: socket.socket, office: Office, software: str, commands: SiteCommands | None) -> None:
+        self._spawner, self._office, self._software, self._commands = spawner, office, software, commands
         self._crew, self._pump, self._traffic = Crew(), Pump(), Traffic()
         self._channels: list[tuple[int, Channel]] = []
         self._pause_s = _SHORT_TICK_S
@@ -47,9 +50,15 @@ class Life:
     def run(self) -> None:
         poll = select.poll()
         poll.register(self._spawner, select.POLLIN)
+        if self._commands:
+            poll.register(self._commands, select.POLLIN)
         while True:
-            if poll.poll(self._pause_ms()):
-                self._hear(poll)
+            for descriptor, _ in poll.poll(self._pause_ms()):
+                if descriptor == self._spawner.fileno():
+                    self._hear(poll)
+                else:  # who runs the site's commands says nothing unasked: it is gone, and the next worker has another
+                    poll.unregister(descriptor)
+                    self._leave(None)
             self._tick(time.monotonic())
 
     def _pause_ms(self) -> int:
@@ -59,7 +68,7 @@ class Life:
             return int(1000 * (_SHORT_TICK_S if self._traffic.leaving else self._pause_s))
         deadlines = [channel.until for _, channel in self._channels]
         ends = [self._traffic.idle_since + self._office.settings.idle_timeout_s, *deadlines]
-        return max(20, int((min(ends) - time.monotonic()) * 1000) + 20)
+        return max(20, int(min(_LONGEST_S, min(ends) - time.monotonic()) * 1000) + 20)
 
     def _hear(self, poll: "select.poll") -> None:
         try:
@@ -111,8 +120,8 @@ class Life:
         for gateway, channel in list(self._channels):
             if channel.is_over:
                 self._channels.remove((gateway, channel))
-            elif channel.until <= now and not channel.open_exchanges():
-                channel.stop_reading()
+            else:
+                channel.stop_if_expired(now)
         if self._end_at is not None and self._end_at <= now:
             self._cut()
         if now - self._traffic.idle_since >= self._office.settings.idle_timeout_s:
@@ -176,25 +185,29 @@ class Life:
 
 def main(spawner: socket.socket, account: Account, areas: tuple[StorageArea, ...], settings: Settings, software: str) -> NoReturn:
     """Never returns. CageError and other exceptions before it serves are the caller's to report."""
-    opened = open_areas(areas, account)
-    served = [area for area in opened.values() if isinstance(area, Area)]
-    errands_end = errands.begin(served, account)
+    areas = of_account(areas, account)
+    commands = site_commands.begin({**_residency_commands(areas), **space_commands.of_areas(areas, account)}, account.name)
+    opened = open_areas(areas, account, commands)
     spool, without = _spool(settings, account)
-    roots = [area.root for area in served]
+    roots = [area.root for area in opened.values() if isinstance(area, Area)]
     threads.own_umask()
-    owned = [spawner.fileno(), *roots, *([spool] if spool is not None else [])]
-    owned += [errands_end.fileno()] if errands_end else []
+    owned = [spawner.fileno(), *roots, *([spool] if spool is not None else []), *([commands.fileno()] if commands else [])]
     cage.close_others(owned)
     cage.prove_descriptors(owned)
     abi = cage.close(roots, spool, open_files=settings.open_files, memory_bytes=settings.memory_bytes)
     journal = Journal(spool)
     journal.recover()
-    life = Life(spawner, Office(opened, journal, settings), software)
+    life = Life(spawner, Office(opened, journal, settings), software, commands)
     control.send(spawner, control.Control(control.READY, abi, text="; ".join(filter(None, ("" if abi else _NO_LANDLOCK, without)))))
     with contextlib.suppress(Leave):
         life.run()
     journal.close()
     os._exit(0)
+
+
+def _residency_commands(areas: tuple[StorageArea, ...]) -> dict[str, Command]:
+    asked = {area.name: area.residency for area in areas if area.residency and area.residency.command}
+    return {residency.command_name(name): Command(one.command, one.timeout_s) for name, one in asked.items()}
 
 
 def _spool(settings: Settings, account: Account) -> tuple[int | None, str]:

@@ -11,7 +11,7 @@ from teapot.kernel import file_calls
 from teapot.worker import copying, replace
 from teapot.worker.area import Area, is_collection
 from teapot.worker.copying import copy
-from teapot.worker.ends import End, Manner, as_seen, inspect_target, may_remove_members, refuse_overlap
+from teapot.worker.ends import End, Manner, as_seen, inspect_target, may_remove_members, must_be_empty, refuse_overlap
 from teapot.worker.journal import Journal
 from teapot.worker.place import Place, Target, locked, make_directory, sync
 from teapot.worker.refusal import Refusal, refusing
@@ -69,13 +69,13 @@ def _existing(end: End, place: Place, terms: Terms) -> os.stat_result:
     return status
 
 
-def move(source: End, target: End, *, overwrite: bool, terms: Terms, journal: Journal | None = None) -> bool:
+def move(source: End, target: End, manner: Manner, journal: Journal | None = None) -> bool:
     """True when nothing was at the target before. `terms`: the precondition is about the source, the rest about the target.
 
     Atomic within a file system, whatever is there. To another file system, or onto a file that can be written in place only, the
     source is copied and then removed.
     """
-    manner = Manner(overwrite, terms)
+    terms = manner.terms
     if not source.path or not target.path:
         raise Refusal("area_root_fixed")
     try:
@@ -111,6 +111,8 @@ def _inspect(source: End, target: End, old: Place, prospect: Target, manner: Man
     status = _existing(source, old, manner.terms)
     if stat.S_IFMT(status.st_mode) not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
         raise Refusal("not_a_file")
+    if manner.empty_only and is_collection(status):
+        must_be_empty(old)
     existing = inspect_target(target, prospect, status, manner)
     refuse_overlap(status, old.directory, prospect.directory, existing)
     if existing is not None and not is_collection(existing) and not stat.S_ISLNK(existing.st_mode):

@@ -74,12 +74,12 @@ class Target(NamedTuple):
                 raise
 
 
-def open_directory(root: int, path: bytes) -> int:
+def open_directory(root: int, path: bytes, *, links: bool = True) -> int:
     """OSError as open(2). A directory that may be written and entered but not read is as good, without a lock."""
     try:
-        return open_beneath(root, path, DIRECTORY)
+        return open_beneath(root, path, DIRECTORY, links=links)
     except PermissionError:
-        return open_beneath(root, path, os.O_PATH | os.O_DIRECTORY)
+        return open_beneath(root, path, os.O_PATH | os.O_DIRECTORY, links=links)
 
 
 def _enter(place: Place) -> int:

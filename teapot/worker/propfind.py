@@ -17,6 +17,7 @@ from teapot.worker.entity import etag
 from teapot.worker.hrefs import PLAIN_TEXT, escaped, href
 from teapot.worker.http_dates import http_date, iso_date
 from teapot.worker.journal import is_hidden
+from teapot.worker.locality_property import LocalityProperty
 from teapot.worker.properties import COLLECTION_OF_ANY_TIME, FILE_OF_ANY_SIZE, Resource
 from teapot.worker.propfind_request import Wanted
 from teapot.worker.refusal import Refusal
@@ -50,7 +51,8 @@ def _pieces(area: Area, path: bytes, descriptor: int, itself: Resource, listed: 
     try:
         here = escape(href(area.settings.path, path, is_collection(itself.status)))
         annotated = Annotated(area, path, descriptor, wanted)
-        yield (_HEAD + properties.response(here, itself, wanted, annotated.itself)).encode()
+        kept = LocalityProperty(area, wanted).added(annotated.itself, descriptor, itself.status)
+        yield (_HEAD + properties.response(here, itself, wanted, kept)).encode()
         if listed:
             yield from _Members(area, path, here, wanted, annotated).pieces(descriptor)
         yield _TAIL.encode()
@@ -65,6 +67,7 @@ class _Members:
         self._area, self._path, self._here, self._wanted, self._annotated = area, path, here, wanted, annotated
         self._needs_status = properties.need_status(wanted)
         self._plain_file = properties.plain_file(wanted, annotated.nothing)
+        self._locality = LocalityProperty(area, wanted)
 
     def pieces(self, directory: int) -> Iterator[bytes]:
         with os.scandir(directory) as members:
@@ -85,6 +88,8 @@ class _Members:
         if not (is_file(status) or is_collection(status)):
             return ""
         kept = self._annotated.member(name, member.is_symlink())
+        if self._locality.of_members:
+            kept = self._locality.added_to_member(kept, self._path + b"/" + name if self._path else name)
         if kept is self._annotated.nothing and is_file(status) and PLAIN_TEXT(member.name):
             return self._plain_file % self._values(member.name, status)
         slash = "/" if is_collection(status) else ""

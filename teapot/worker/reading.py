@@ -14,6 +14,7 @@ from teapot.worker.conditions import Verdict
 from teapot.worker.content_types import content_type
 from teapot.worker.entity import etag
 from teapot.worker.refusal import RangeRefusal, Refusal
+from teapot.worker.residency import Offline
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -38,7 +39,11 @@ def get(
     given_up: Callable[[], bool] = lambda: False,
 ) -> Reply:
     """`files_too` False: only a collection may be told of here. The body's descriptor is the caller's to close."""
-    descriptor = area.open(path, os.O_RDONLY)
+    try:
+        descriptor = _unopened(area, path) if head and area.residency else area.open(path, os.O_RDONLY)
+    except Offline:
+        _refuse_file(collection, files_too)
+        raise
     try:
         status = os.fstat(descriptor)
         if is_collection(status):
@@ -51,17 +56,30 @@ def get(
             return reply._replace(body=Body(page, None))
         if not is_file(status):
             raise Refusal("not_a_file")
-        if collection:
-            raise Refusal("not_found", "a file, asked for as a collection")
-        if not files_too:
-            raise Refusal("permission_denied", "a file, where the scopes allow a collection only")
-        reply = _file(path, descriptor, status, fields, head, given_up)
+        _refuse_file(collection, files_too)
+        reply = _file(area, path, descriptor, status, fields, head, given_up)
         if reply.body is not None:
             descriptor = -1  # the body's now
         return reply
     finally:
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def _refuse_file(collection: bool, files_too: bool) -> None:
+    if collection:
+        raise Refusal("not_found", "a file, asked for as a collection")
+    if not files_too:
+        raise Refusal("permission_denied", "a file, where the scopes allow a collection only")
+
+
+def _unopened(area: Area, path: bytes) -> int:
+    """For HEAD where opening a file may bring it back from a tape. Only who may read it is told of it, as elsewhere."""
+    descriptor = area.open(path, os.O_PATH)
+    if os.access(f"/proc/self/fd/{descriptor}", os.R_OK):
+        return descriptor
+    os.close(descriptor)
+    raise Refusal("permission_denied", "the file cannot be read")
 
 
 def _collection(status: os.stat_result, asked: Mapping[str, bytes]) -> Reply:
@@ -82,7 +100,7 @@ def _collection(status: os.stat_result, asked: Mapping[str, bytes]) -> Reply:
 
 
 def _file(
-    path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[str, bytes], head: bool, given_up: Callable[[], bool]
+    area: Area, path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[str, bytes], head: bool, given_up: Callable[[], bool]
 ) -> Reply:
     tag, now = etag(status), time.time()
     fields: Fields = [
@@ -91,13 +109,18 @@ def _file(
         (b"last-modified", http_dates.http_date(int(min(status.st_mtime, now))).encode()),
         (b"accept-ranges", b"bytes"),
     ]
+    if area.residency:
+        fields.append((b"locality", area.residency.locality(descriptor, status).encode()))
     verdict = _judge(asked, tag, status.st_mtime)
     if verdict is Verdict.NOT_MODIFIED:
         return Reply(304, fields)
     if verdict is Verdict.FAILED:
         raise Refusal("precondition_failed")
     kind = content_type(path)
-    fields += _digest(descriptor, asked, given_up)
+    if head and area.residency:
+        fields += _digest_unopened(area, path, descriptor, status, asked, given_up)
+    else:
+        fields += _digest(descriptor, asked, given_up)
     if not head and "range" in asked and conditions.range_stands(asked.get("if-range"), tag, status.st_mtime, now):
         reply = _ranges(descriptor, status, asked["range"], fields, kind)
         if reply:
@@ -118,6 +141,22 @@ def _judge(asked: Mapping[str, bytes], tag: bytes, modified: float) -> Verdict:
 def _digest(descriptor: int, asked: Mapping[str, bytes], given_up: Callable[[], bool]) -> Fields:
     wish = digests.wish(asked)
     return [wish.answer(checksum.digest(descriptor, wish.algorithm, given_up))] if wish else []
+
+
+def _digest_unopened(
+    area: Area, path: bytes, descriptor: int, status: os.stat_result, asked: Mapping[str, bytes], given_up: Callable[[], bool]
+) -> Fields:
+    """Of a file whose content may be on tape: what is stored with it, or what can be computed from the disk; otherwise none."""
+    wish = digests.wish(asked)
+    if not wish:
+        return []
+    stored = checksum.stored(f"/proc/self/fd/{descriptor}", status) if wish.algorithm == "adler32" else None
+    if stored is not None:
+        return [wish.answer(stored.to_bytes(4, "big"))]
+    if area.residency and not area.residency.is_readable(descriptor, status):
+        return []
+    with area.opened(path) as content:
+        return _digest(content, asked, given_up)
 
 
 def _ranges(descriptor: int, status: os.stat_result, header: bytes, fields: Fields, kind: bytes) -> Reply | None:

@@ -45,6 +45,7 @@ class Refusal(Exception):
         super().__init__(problem, detail)
         self.problem = problem
         self.detail = detail
+        self.fields: list[tuple[bytes, bytes]] = []  # that the answer is to have
 
 
 class RangeRefusal(Refusal):
@@ -52,7 +53,7 @@ class RangeRefusal(Refusal):
 
     def __init__(self, size: int) -> None:
         super().__init__("range_not_satisfiable")
-        self.fields: list[tuple[bytes, bytes]] = [(b"content-range", b"bytes */%d" % size)]
+        self.fields = [(b"content-range", b"bytes */%d" % size)]
 
 
 def refusal_of(error: OSError, meaning: Mapping[int, str] | None = None) -> Refusal:

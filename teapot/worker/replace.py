@@ -56,8 +56,11 @@ def _inherits_group(place: Place, old: os.stat_result) -> bool:
     return bool(above.st_mode & stat.S_ISGID) and above.st_gid == old.st_gid
 
 
-def carry_over(place: Place, old: os.stat_result, new: int) -> None:
-    """Onto the new inode, before it gets the name. Refusal cannot_replace when something would be lost on the way."""
+def carry_over(place: Place, old: os.stat_result, new: int, of_content: frozenset[str]) -> None:
+    """Onto the new inode, before it gets the name. Refusal cannot_replace when something would be lost on the way.
+
+    of_content: attributes that say something of the old content.
+    """
     with _attributes_of(place) as attributes:
         try:
             if os.fstat(new).st_gid != old.st_gid:
@@ -65,7 +68,7 @@ def carry_over(place: Place, old: os.stat_result, new: int) -> None:
             _carry_access_lists(attributes, new)
             os.fchmod(new, stat.S_IMODE(old.st_mode) & _MODE)
             for name in attributes:
-                if name.startswith("user.") and name not in checksum.ATTRIBUTES:
+                if name.startswith("user.") and name not in of_content:
                     os.setxattr(new, name, attributes[name])
         except OSError as error:
             raise Refusal("cannot_replace", f"not everything can be carried over: {error}") from error

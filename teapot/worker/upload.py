@@ -39,6 +39,7 @@ class Terms(NamedTuple):
     precondition: Precondition
     durable: bool
     by_capability: bool = False  # the token itself names what may be modified here
+    empty_only: bool = False  # a collection may be removed only without members
 
 
 class Stored(NamedTuple):
@@ -62,7 +63,10 @@ class Upload:
         with contextlib.ExitStack() as opened:
             self._target = opened.enter_context(area.target(path, follow=True))
             old = self._target.status()
-            self._inspect(Place(self._target.directory, self._target.name), old)
+            place = Place(self._target.directory, self._target.name)
+            self._inspect(place, old)
+            if old is not None and (patch or replace.hindrance(place, old)):
+                area.refuse_offline(place)  # its content would be read, or written into
             self._staged = self._stage(journal, replaces=old is not None)
             opened.callback(self._staged.discard)
             self.descriptor = self._staged.descriptor
@@ -227,7 +231,7 @@ class Upload:
         if replace.hindrance(place, old):
             adler32 = self._adler32 if self._area.settings.checksums else None
             return replace.write_in_place(self.descriptor, place, adler32=adler32, durable=self._terms.durable)
-        replace.carry_over(place, old, self.descriptor)
+        replace.carry_over(place, old, self.descriptor, self._area.content_attributes)
         self._attach()
         self._staged.replace(place)
         return os.fstat(self.descriptor)

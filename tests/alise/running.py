@@ -25,7 +25,7 @@ from alise.web.service import Service
 from teapot.demo.certificates import ServerFiles
 from tests.alise.providers.made_provider import MadeProvider
 
-_FORM_TOKEN = re.compile(r'name="form_token" value="([0-9a-f]+)"')
+_HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)"')
 _REFRESH = re.compile(r'content="0; url=([^"]+)"')
 
 
@@ -108,9 +108,14 @@ class Answer:
 
     @property
     def form_token(self) -> str:
-        found = _FORM_TOKEN.search(self.text)
+        return self.hidden["form_token"]
+
+    @property
+    def hidden(self) -> dict[str, str]:
+        """What its forms send back."""
+        found = {name: html.unescape(value) for name, value in _HIDDEN.findall(self.text)}
         assert found, self.text
-        return found[1]
+        return found
 
     @property
     def leads_to(self) -> str:
@@ -152,11 +157,13 @@ class Browser:
     async def get(self, address: str, **asked: Any) -> Answer:
         return await self._ask("GET", address, **asked)
 
-    async def post(self, address: str, data: dict[str, str] | None = None, *, origin: str = "", page: str = "", **asked: Any) -> Answer:
-        """As a browser does: from the page that has the form."""
-        token = (await self.get(page or address)).form_token
+    async def post(
+        self, address: str, data: dict[str, str] | None = None, *, origin: str = "", page: str | Answer = "", **asked: Any
+    ) -> Answer:
+        """As a browser does: from the page that has the form; a page that was opened before stays as it was."""
+        opened = page if isinstance(page, Answer) else await self.get(page or address)
         headers = {"Origin": origin or self.alise.url, "Sec-Fetch-Site": "cross-site" if origin else "same-origin"}
-        return await self._ask("POST", address, data={"form_token": token} | (data or {}), headers=headers, **asked)
+        return await self._ask("POST", address, data=opened.hidden | (data or {}), headers=headers, **asked)
 
     @property
     def cookie(self) -> str:

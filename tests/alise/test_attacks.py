@@ -39,7 +39,7 @@ async def age(browser: Browser, seconds: float) -> None:
     session = await sessions.session(browser.cookie)
     assert session
     person = msgspec.structs.replace(session.content.person, authenticated_at=time.time() - seconds)
-    await sessions.keep(session, msgspec.structs.replace(session.content, person=person))
+    await sessions.change(session, person=person)
 
 
 async def test_two_logins_and_a_confirmation_link(stage: Stage) -> None:
@@ -182,7 +182,8 @@ async def test_an_external_login_is_no_login_here(stage: Stage) -> None:
 async def test_csrf_a_form_of_another_website_changes_nothing(stage: Stage, address: str) -> None:
     browser = await linked(stage)
     await browser.prove(stage.other, sub="second")
-    answer = await browser.post(address, {"decision": "link"}, page="/site", origin="https://evil.example")
+    page = await browser.get("/site/confirm")
+    answer = await browser.post(address, {"decision": "link"}, page=page, origin="https://evil.example")
     assert answer.status == 403
     assert await stage.alise.all_links() == [("alice", "ada@uni.example")] and "alice" in (await browser.get("/site")).text
 
@@ -235,8 +236,9 @@ async def test_of_parallel_confirmations_of_one_identity_one_wins(stage: Stage) 
 async def test_a_second_login_that_is_ten_minutes_old_links_nothing(stage: Stage) -> None:
     browser = await logged_in(stage)
     await browser.prove(stage.ext, **ADA)
+    page = await browser.get("/site/confirm")
     await age(browser, 601)
-    assert (await browser.post("/site/confirm", {"decision": "link"}, page="/site")).status == 409
+    assert (await browser.post("/site/confirm", {"decision": "link"}, page=page)).status == 409
     assert await stage.alise.all_links() == []
 
 

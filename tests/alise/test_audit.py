@@ -52,3 +52,22 @@ async def test_a_long_trail_is_read_in_parts(desk: Desk) -> None:
     assert (found.records, found.broken_at) == (1102, None)
     await desk.alise.run_sql("UPDATE audit SET account = 'x' WHERE seq = 1050")
     assert (await verify(desk.alise.running.engine)).broken_at == 1050
+
+
+@pytest.mark.parametrize("seq", [0, 3])
+async def test_a_record_that_was_put_in_before_or_after_the_others_is_found(desk: Desk, seq: int) -> None:
+    columns = "at, actor, action, site, account, detail, request_id, hash"
+    await desk.alise.run_sql(f"INSERT INTO audit (seq, {columns}) SELECT {seq}, {columns} FROM audit WHERE seq = 1")
+    assert (await verify(desk.alise.running.engine)).broken_at == seq
+
+
+async def test_a_head_that_was_kept_is_found_in_what_has_been_added_to_since_and_not_in_what_was_written_anew(desk: Desk) -> None:
+    engine = desk.alise.running.engine
+    kept = (await verify(engine)).head
+    await desk.administration.change(1, "suspend")
+    assert (await verify(engine, kept)).broken_at is None
+    await desk.alise.run_sql("DELETE FROM audit WHERE seq > 1")
+    await desk.alise.run_sql("UPDATE head SET audit_seq = 1, audit_hash = (SELECT hash FROM audit WHERE seq = 1)")
+    assert (await verify(engine)).broken_at is None, "by itself it is whole"
+    found = await verify(engine, kept)
+    assert found.broken_at == 1 and "cut short or written anew" in found.reason

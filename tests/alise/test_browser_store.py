@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
-from alise.storage import browser
-from alise.storage.browser import FLOW_S, IDLE_S, LONGEST_S, BrowserStore, Flow, Identity, SessionContent
+from alise.storage import browser_tables
+from alise.storage.browser import FLOW_S, IDLE_S, LONGEST_S, BrowserStore, Flow, Identity, Notice, SessionContent
 from alise.storage.database import migrate, open_engine, writing
 
 ME, YOU = "m" * 43, "y" * 43
 FLOW = Flow("link", "site", "nonce-1", "verifier-1", True)
 CONTENT = SessionContent(Identity("site", "https://site.example", "s", 0.0), "alice", "a browser")
+ADA = Identity("ext", "https://ext.example", "ada", 0.0)
 
 
 class Clock:
@@ -87,5 +90,57 @@ async def test_the_database_holds_neither_cookie_nor_state(stores: tuple[Browser
     await one.begin_session(ME, "site", CONTENT)
     await one.add_flow("the-state", ME, "ext", FLOW)
     async with one._engine.connect() as connection:
-        rows = [row for table in browser.metadata.tables for row in await connection.execute(text(f"SELECT * FROM {table}"))]
+        rows = [row for table in browser_tables.metadata.tables for row in await connection.execute(text(f"SELECT * FROM {table}"))]
     assert ME not in str(rows) and "the-state" not in str(rows) and len(rows) == 2
+
+
+async def test_what_a_page_keeps_brings_back_no_forgotten_proof(stores: tuple[BrowserStore, BrowserStore, Clock]) -> None:
+    one, two, _ = stores
+    await one.begin_session(ME, "site", msgspec.structs.replace(CONTENT, proof=ADA, notice=Notice("ended")))
+    seen = await one.session(ME)
+    assert seen
+    await two.forget_proofs(seen)
+    await one.change(seen, notice=None)
+    after = await two.session(ME)
+    assert after and after.content == CONTENT
+
+
+async def test_of_many_who_take_one_proof_one_has_it(stores: tuple[BrowserStore, BrowserStore, Clock]) -> None:
+    one, two, _ = stores
+    await one.begin_session(ME, "site", msgspec.structs.replace(CONTENT, proof=ADA))
+    seen = await one.session(ME)
+    assert seen
+    taken = await asyncio.gather(*(store.take_proof(seen) for store in (one, two) * 4))
+    assert taken.count(True) == 1
+
+
+async def test_a_proof_in_the_place_of_the_one_that_was_seen_is_not_taken(stores: tuple[BrowserStore, BrowserStore, Clock]) -> None:
+    one, two, _ = stores
+    await one.begin_session(ME, "site", msgspec.structs.replace(CONTENT, proof=ADA))
+    seen = await one.session(ME)
+    assert seen
+    await two.change(seen, proof=msgspec.structs.replace(ADA, subject="somebody else"))
+    assert not await one.take_proof(seen)
+
+
+async def test_who_brings_a_state_that_is_none_waits_for_nobody_who_writes(stores: tuple[BrowserStore, BrowserStore, Clock]) -> None:
+    """Anybody may do that, as often as they like."""
+    one, two, _ = stores
+    async with writing(one._engine):
+        assert await asyncio.wait_for(two.take_flow("none", ME, "ext"), 2) is None
+
+
+async def test_a_page_is_shown_though_nothing_can_be_written(tmp_path: Path) -> None:
+    """A disk that is full: that somebody was seen is not kept then."""
+    engine, clock = open_engine(f"sqlite+aiosqlite:///{tmp_path}/alise.db"), Clock()
+    await migrate(engine)
+    store = BrowserStore(engine, clock)
+    await store.begin_session(ME, "site", CONTENT)
+    async with engine.begin() as connection:
+        full = "CREATE TRIGGER full BEFORE UPDATE ON browser_session BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
+        await connection.execute(text(full))
+    clock.now += 60
+    assert await store.session(ME)
+    clock.now += IDLE_S
+    assert await store.session(ME) is None
+    await engine.dispose()

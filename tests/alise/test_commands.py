@@ -79,3 +79,19 @@ def test_a_database_that_cannot_be_opened_is_told_without_a_trace(alise: AlisePr
     said = alise.run("keys", "list", status=1)
     assert said.startswith("alise: ") and "Traceback" not in said
     assert said.count("\n") == 1
+
+
+def test_words_that_are_no_text_are_refused(alise: AliseProcess) -> None:
+    for words in (("keys", "create", "--site", "hpc", "--owner", "x\udcff"), ("links", "list", "--site", "\udcff")):
+        assert "UTF-8" in alise.run(*words, status=2)
+    assert "one line" in alise.run("keys", "create", "--site", "hpc", "--owner", "x\nid   forged", status=2)
+    assert alise.run_json("keys", "list") == []
+
+
+def test_a_database_of_a_later_version_is_told_without_a_trace(alise: AliseProcess, tmp_path: Path) -> None:
+    alise.run("keys", "list")
+    with sqlite3.connect(tmp_path / "alise.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    for words in (("keys", "list"), ("serve",)):
+        said = alise.run(*words, status=1)
+        assert "later version of ALISE" in said and "Traceback" not in said

@@ -74,6 +74,11 @@ def test_a_provider_is_refused_with(tmp_path: Path, case: str) -> None:
 SERVERS: dict[str, tuple[dict[str, Any], str]] = {
     "no https": ({"public_url": "http://alise.example.org"}, "server.public_url: must be https"),
     "a path": ({"public_url": "https://alise.example.org/x"}, "without path, query and user"),
+    "a host in capitals": ({"public_url": "https://Alise.example.org"}, "as browsers write it: https://alise.example.org"),
+    "the port that goes without saying": ({"public_url": "https://alise.example.org:443"}, "as browsers write it: https://alise.example.org"),
+    "a port with a nought": ({"public_url": "https://alise.example.org:08445"}, "as browsers write it: https://alise.example.org:8445"),
+    "no port after all": ({"public_url": "https://alise.example.org:"}, "as browsers write it: https://alise.example.org"),
+    "a host in letters of its own": ({"public_url": "https://bücher.example"}, "as browsers write it: https://xn--bcher-kva.example"),
     "half of TLS": ({"tls_key": "/etc/key"}, "server.tls_key: is set, but server.tls_certificate is not: set both or none"),
     "everybody in the clear": ({"listen": ["0.0.0.0:8445"]}, "would take logins in the clear"),
     "nowhere": ({"listen": []}, "server.listen: is empty"),
@@ -89,10 +94,23 @@ def test_a_server_is_refused_with(tmp_path: Path, case: str) -> None:
     assert said in complaints(tmp_path, minimal(**changes))
 
 
+@pytest.mark.parametrize("url", ["https://alise.example.org", "https://alise.example.org/", "https://alise.example.org:8445", "https://[::1]:8445"])
+def test_a_public_url_as_browsers_write_it_is_right(tmp_path: Path, url: str) -> None:
+    assert read(toml.write(tmp_path / "alise.toml", minimal(public_url=url))).value.server.public_url == url
+
+
 def test_what_is_given_twice_is_refused(tmp_path: Path) -> None:
     twice = {**minimal(), "provider": [provider(), provider(issuer="https://login.example.org/")]}
     said = complaints(tmp_path, twice)
     assert "hpc is given twice" in said and "https://login.example.org/ is given twice" in said
+
+
+def test_one_issuer_in_two_forms_is_refused(tmp_path: Path) -> None:
+    """A hash of either would stand for both."""
+    home = provider(name="home", issuer="https://login.example.org/", internal=False)
+    assert "as its ID tokens write it: https://login.example.org is" in complaints(tmp_path, {**minimal(), "provider": [provider(), home]})
+    right = {**minimal(), "provider": [provider(), home | {"issuer": "https://login.example.org"}]}
+    assert len(read(toml.write(tmp_path / "alise.toml", right)).value.provider) == 2
 
 
 @pytest.mark.parametrize("url", ["mysql://u:hidden@h/d", "sqlite+aiosqlite:///x", "postgresql+psycopg://u:hidden@h/d", "alise.db", "postgresql://"])

@@ -113,9 +113,9 @@ async def test_killed_at_the_commit_a_link_is_there_with_its_record_and_its_chan
     for number in range(8):
         browser = await stage.logged_in(f"user{number}")
         await browser.prove(stage.ext, sub=f"ada{number}")
-        page = (await browser.get("/site/confirm")).form_token
+        page = await browser.get("/site/confirm")
         headers = {"Origin": stage.alise.url, "Sec-Fetch-Site": "same-origin"}
-        data = {"form_token": page, "decision": "link"}
+        data = page.hidden | {"decision": "link"}
         asked = asyncio.create_task(browser._ask("POST", "/site/confirm", data=data, headers=headers))
         await asyncio.sleep(random.uniform(0.0, 0.03))
         stage.alise.kill()
@@ -152,6 +152,20 @@ def test_a_certificate_whose_key_is_not_there_yet_leaves_the_old_one_in_use(tmp_
         while "the certificate was not renewed" not in alise.log() and time.monotonic() < deadline:
             time.sleep(0.05)
         assert "the certificate was not renewed" in alise.log() and alise.is_ready()
+    finally:
+        alise.stop()
+
+
+def test_without_tls_the_signal_to_renew_ends_nothing(tmp_path: Path, server_files: ServerFiles, ca: Path) -> None:
+    site = Provider("site", "https://127.0.0.1:1", "alise", "secret", internal=True)
+    alise = AliseProcess(tmp_path, free_port(), [site], server_files, ca, tls_certificate="", tls_key="")
+    alise.url = alise.url.replace("https:", "http:")
+    alise.start()
+    try:
+        assert alise.process
+        os.kill(alise.process.pid, signal.SIGHUP)
+        time.sleep(0.3)
+        assert alise.is_ready()
     finally:
         alise.stop()
 

@@ -46,8 +46,26 @@ async def test_a_login_is_refused_within_bounds_when_the_provider_answers(path: 
 
 @pytest.mark.parametrize(
     "metadata",
-    [{"issuer": "https://evil.example"}, {"token_endpoint": None}, {"token_endpoint": "http://evil.example/token"}, {"jwks_uri": 7}],
-    ids=["another_issuer", "no_token_endpoint", "an_address_without_tls", "keys_that_are_a_number"],
+    [
+        {"issuer": "https://evil.example"},
+        {"token_endpoint": None},
+        {"token_endpoint": "http://evil.example/token"},
+        {"jwks_uri": 7},
+        {"token_endpoint": "https://evil.example/\nERROR alise: a line of its own in the log"},
+        {"jwks_uri": "https://evil.example/\nERROR alise: a line of its own in the log"},
+        {"authorization_endpoint": "https://evil.example/\udcff"},
+        {"end_session_endpoint": "https://evil.example/ x"},
+    ],
+    ids=[
+        "another_issuer",
+        "no_token_endpoint",
+        "an_address_without_tls",
+        "keys_that_are_a_number",
+        "an_address_of_two_lines",
+        "keys_at_an_address_of_two_lines",
+        "an_address_that_is_no_text",
+        "an_address_with_a_space",
+    ],
 )
 async def test_metadata_are_refused_with(metadata: dict[str, object]) -> None:
     async with made_provider(metadata=metadata) as made:
@@ -101,3 +119,9 @@ async def test_making_a_client_of_a_provider_asks_nobody() -> None:
 
 def test_the_secret_of_a_client_has_no_readable_form() -> None:
     assert "hidden" not in repr(Provider("a", "https://a.example", "c", "hidden"))
+
+
+async def test_what_a_provider_says_writes_no_line_of_its_own_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with made_provider(metadata={"jwks_uri": "https://127.0.0.1:1/\nERROR alise: forged"}) as made:
+        await refusal(made)
+    assert "\nERROR alise: forged" not in caplog.text

@@ -8,6 +8,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 import pytest
 
+from alise.rest.api import API
 from alise.storage.administration import NewLink
 from tests.alise.conftest import ADA, GOOGLE, ISSUER, SITE_ISSUER, Desk
 from tests.alise.running import Answer
@@ -193,3 +194,11 @@ async def raw(desk: Desk, line: str, field: str) -> bytes:
         return await asyncio.wait_for(reader.read(), 10)
     finally:
         writer.close()
+
+
+async def test_where_only_the_asked_identity_is_told_the_same_subject_elsewhere_is_not(desk: Desk) -> None:
+    await desk.administration.add(NewLink("hpc", "alice", GOOGLE, ADA), SITE_ISSUER)
+    object.__setattr__(desk.alise.running.app[API], "v1_all_identities", False)
+    path = f"/api/v1/target/hpc/mapping/issuer/{hashlib.sha1(ISSUER.encode()).hexdigest()}/user/{quote_plus(ADA)}"
+    told = (await desk.client.get(f"{path}?apikey={desk.key.key}")).json
+    assert [(one["iss"], one["sub"]) for one in told["external"]] == [(ISSUER, ADA)]

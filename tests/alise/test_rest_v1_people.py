@@ -79,6 +79,31 @@ async def test_a_token_that_is_not_for_us_says_nothing(desk: Desk, claims: dict[
         assert (await desk.client.get(path, token)).status == 401, path
 
 
+@pytest.mark.parametrize("said", [{"nonce": "n"}, {"at_hash": "h"}, {"typ": "ID"}, {"nonce": "n", "typ": "ID"}])
+async def test_an_id_token_is_no_access_token(desk: Desk, said: dict[str, str]) -> None:
+    """It goes through browsers, and is kept with sessions."""
+    assert (await desk.make_key(desk.token(desk.ext, entitlements=GROUP, aud="alise", **said))).status == 401
+
+
+async def test_an_access_token_of_keycloak_may_have_a_nonce(desk: Desk) -> None:
+    assert (await desk.make_key(desk.token(desk.ext, entitlements=GROUP, nonce="n", typ="Bearer"))).status == 200
+
+
+async def test_an_administrator_whom_a_site_vouches_for_gets_keys_of_no_other(tmp_path: Path, server_files: ServerFiles, ca: Path) -> None:
+    async with AsyncExitStack() as stack:
+        site, lab = [await stack.enter_async_context(made_provider()) for _ in range(2)]
+        described = [Provider("site", site.issuer, "alise", "s", internal=True), Provider("lab", lab.issuer, "alise", "s", internal=True)]
+        administrators = {"lab": ("entitlements", (GROUP,))}
+        running = await stack.enter_async_context(
+            alise(tmp_path, free_port(), described, server_files, ca, administrators=administrators)
+        )
+        client = Client(running)
+        stack.push_async_callback(client.http.close)
+        desk = Desk(running, client, site, lab)
+        token = desk.token(lab, entitlements=GROUP)
+        assert [(await desk.make_key(token, name)).status for name in ("lab", "site")] == [200, 401]
+
+
 async def test_a_token_with_very_many_entitlements_is_read(desk: Desk) -> None:
     many = [GROUP, *(f"urn:example:another-group-{number}" for number in range(500))]
     assert (await desk.make_key(desk.token(desk.ext, entitlements=many))).status == 200

@@ -103,6 +103,16 @@ async def test_who_waits_is_told_within_a_second_and_not_before(desk: Desk) -> N
     assert time.monotonic() - began < 1 and told["changes"][0]["operation"] == "unlinked"
 
 
+async def test_a_key_that_is_revoked_while_it_waits_is_told_nothing_more(desk: Desk) -> None:
+    now = (await changes(desk, "")).json["next"]
+    waiting = asyncio.create_task(changes(desk, f"?since={now}&wait_s=20"))
+    await asyncio.sleep(0.5)
+    await desk.keys.revoke(desk.key.id, "a test")
+    await asyncio.sleep(1.2)
+    await desk.administration.change(1, "revoke")
+    assert (await waiting).status == 401
+
+
 async def test_a_wait_ends_with_nothing_when_nothing_happens_or_only_elsewhere(desk: Desk) -> None:
     now = (await changes(desk, "")).json["next"]
     waiting = asyncio.create_task(changes(desk, f"?since={now}&wait_s=2"))

@@ -1,14 +1,17 @@
 """The tables that the migrations make are those that the code describes, in both engines."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, MetaData, inspect
+from sqlalchemy import Connection, MetaData, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alise.storage import browser, tables
+from alise.storage import browser_tables, database, tables
 from alise.storage.database import migrate, open_engine
 
 
@@ -50,7 +53,34 @@ async def test_migrating_again_changes_nothing(migrated: AsyncEngine) -> None:
 
 def _described() -> MetaData:
     both = MetaData()
-    for metadata in (tables.metadata, browser.metadata):
+    for metadata in (tables.metadata, browser_tables.metadata):
         for table in metadata.sorted_tables:
             table.to_metadata(both)
     return both
+
+
+async def test_a_statement_that_fails_tells_none_of_its_values(database_url: str) -> None:
+    """Faults are logged, and a verifier or a session is a value too."""
+    engine = database.open_engine(database_url)
+    try:
+        with pytest.raises(SQLAlchemyError) as failed:
+            async with engine.begin() as connection:
+                await connection.execute(text("INSERT INTO nowhere VALUES (:one)"), {"one": "a-verifier"})
+        assert "a-verifier" not in str(failed.value)
+    finally:
+        await engine.dispose()
+
+
+async def test_nobody_waits_for_ever_for_who_writes(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_BUSY_S", 1.0)
+    engine = database.open_engine(database_url)
+    try:
+        await database.migrate(engine)
+        async with database.writing(engine):
+            began = time.monotonic()
+            with pytest.raises(SQLAlchemyError):
+                async with asyncio.timeout(15), database.writing(engine):
+                    pass
+            assert time.monotonic() - began < 5
+    finally:
+        await engine.dispose()

@@ -10,7 +10,8 @@ import teapot
 
 ROOT = Path(teapot.__file__).parent
 DOMAINS = ("master", "gateway", "authority", "spawner", "worker", "observer", "reports")
-SHARED = ("teapot.channel", "teapot.kernel", "teapot.pages", "teapot.space", "teapot.configuration", "teapot.accounts", "common")
+_OURS = ("channel", "kernel", "pages", "space", "configuration", "accounts", "entitlements")
+SHARED = (*(f"teapot.{name}" for name in _OURS), "common")
 
 # The spawner forks workers, so what they are is loaded before: its one exception. The master reads the configuration like the command does.
 EXCEPTIONS = {("spawner", "teapot.worker"), ("master", "teapot.command_line")}

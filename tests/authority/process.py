@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
+
 from teapot.channel import observer_messages, packets, spawner_messages, start
 from teapot.channel.authority_messages import Caller, Forget, FromAuthority, Identified, Identify, Refused
 from teapot.channel.spawner_messages import Form
@@ -112,8 +114,9 @@ class Authority:
 
     def __init__(self, begin: dict[str, Any], log: Path, secret: str = "") -> None:
         self._master, theirs = packets.pair()
-        handed = memfd.sealed("test-secret", secret.encode())
-        told = start.AuthorityStart(number=1, master=theirs.fileno(), account="test", log_level="debug", alise_secret=handed, **begin)
+        secrets = start.AuthoritySecrets(alise=secret, issuers=begin.pop("issuer_secrets", {}))
+        handed = memfd.sealed("test-secret", msgspec.json.encode(secrets))
+        told = start.AuthorityStart(number=1, master=theirs.fileno(), account="test", log_level="debug", secrets=handed, **begin)
         descriptor = start.write(told)
         self.log_path = log
         with log.open("wb") as errors:

@@ -103,7 +103,7 @@ def test_an_identity_area_without_mapping_is_served_with_a_note(file: Path) -> N
     file.write_text(MINIMUM.replace('account = "vo_example"', ""))
     done = check(file)
     assert done.returncode == 0
-    assert "note: nobody can use default yet: none of [mapping.file], [mapping.alise] and [[mapping.claim]]" in done.stderr
+    assert "note: nobody can use default yet: none of [mapping.file], [mapping.alise], [[mapping.vo]] and [[mapping.claim]]" in done.stderr
 
 
 def test_nested_storage_areas_are_accepted(file: Path) -> None:

@@ -14,7 +14,7 @@ from tests.service.reference import DOCS, ROW, Key, examples, keys
 
 PAGE = (DOCS / "configure.md").read_text()
 TABLE_LINE = re.compile(r"^\| `", re.MULTILINE)
-COMPLETE = [text for page in sorted(DOCS.glob("*.md")) if page.name != "alise.md" for text in examples(page)]
+COMPLETE = [text for page in sorted(DOCS.rglob("*.md")) if page.name != "alise.md" for text in examples(page)]
 
 
 KEYS = keys(Configuration)

@@ -159,11 +159,11 @@ def test_nobody_runs_commands_when_the_worker_has_ended(teapot: Teapot, command:
     command.says("sleep 300")
     end_workers(teapot)
     told(teapot, as_alice, "/shared/")
-    errands = teapot.processes("errands")
-    assert [process.uids().real for process in errands] == [site.alice.uid]
-    assert [os.stat(f"/proc/{process.pid}/mem").st_uid for process in errands] == [0]  # nobody else's to trace, not even alice's
+    runners = teapot.processes("site commands")
+    assert [process.uids().real for process in runners] == [site.alice.uid]
+    assert [os.stat(f"/proc/{process.pid}/mem").st_uid for process in runners] == [0]  # nobody else's to trace, not even alice's
     end_workers(teapot)
-    _, alive = psutil.wait_procs(errands, 5)
+    _, alive = psutil.wait_procs(runners, 5)
     assert alive == []
 
 

@@ -80,6 +80,14 @@ def test_a_breach_fails_the_request_that_it_belongs_to_with_502(tmp_path: Path, 
         assert b"Traceback" not in gateway.log.read_bytes()
 
 
+def test_a_word_that_is_no_locality_is_no_member_of_a_problem(tmp_path: Path) -> None:
+    said = {"status": 0, "problem": "offline", "length": None}
+    plays = {name: _says((said | {"fields": [(b"locality", name.encode())]}, b"")) for name in ("ELSEWHERE", "NEARLINE")}
+    with stage(tmp_path / "log", plays) as gateway:
+        assert b'"locality"' not in gateway.ask("ELSEWHERE")
+        assert b'"locality":"NEARLINE"' in gateway.ask("NEARLINE")
+
+
 def test_a_repeated_answer_is_not_given_to_anybody(tmp_path: Path) -> None:
     twice = _says(({}, b"one"), ({}, b"two"))
     with stage(tmp_path / "log", {"mallory": twice, "alice": well_behaved}) as gateway:

@@ -106,6 +106,10 @@ class HangingStorage:
         return bytes(size)
 
     def _attributes(self, node: int) -> bytes:
-        mode = stat.S_IFDIR | 0o700 if node == _ROOT else stat.S_IFREG | 0o600
-        numbers = (node, _SIZES[node], _SIZES[node] // 512, 1, 1, 1, 0, 0, 0, mode, 1, self._owner.uid, self._owner.gid, 0, 4096, 0)
-        return struct.pack("<6Q10I", *numbers)
+        return attributes(node, _SIZES[node], self._owner, blocks=_SIZES[node] // 512)
+
+
+def attributes(node: int, size: int, owner: Account, *, blocks: int) -> bytes:
+    """struct fuse_attr."""
+    mode = stat.S_IFDIR | 0o700 if node == _ROOT else stat.S_IFREG | 0o600
+    return struct.pack("<6Q10I", node, size, blocks, 1, 1, 1, 0, 0, 0, mode, 1, owner.uid, owner.gid, 0, 4096, 0)

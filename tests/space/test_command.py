@@ -61,15 +61,6 @@ def is_running(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def test_it_is_given_up_when_nobody_wants_to_know() -> None:
-    mine, its = os.pipe()
-    os.close(its)
-    began = time.monotonic()
-    with pytest.raises(NotKnown, match="nobody"):
-        command.printed(shell("sleep 60"), 20, while_silent=mine)
-    assert time.monotonic() - began < 5
-    os.close(mine)
-
 
 def test_another_good_status_is_good() -> None:
     assert command.printed(shell("echo over; exit 1"), 5, good=(0, 1)) == b"over\n"

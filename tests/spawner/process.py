@@ -166,6 +166,7 @@ class Spawner:
             number=1, master=theirs.fileno(), account=account.name, log_level="debug",
             accounts=policy or Accounts(), areas=areas, worker=settings, single_account="",
         )  # fmt: skip
+        self._begin = begin
         descriptor = start.write(begin)
         self.log_path = log
         with log.open("wb") as errors:
@@ -200,6 +201,12 @@ class Spawner:
     def worker(self, account: Account) -> psutil.Process:
         (found,) = self.workers(account)
         return found
+
+    def renew(self) -> None:
+        """It executes itself anew, with the same settings."""
+        description = start.write(self._begin)
+        packets.send(self._master, start.Renew(), descriptors=[description])
+        os.close(description)
 
     def master_goes(self) -> None:
         self._master.close()

@@ -15,11 +15,12 @@ from teapot.channel import packets
 from teapot.channel import spawner_messages as messages
 from teapot.channel.worker_messages import NotServed
 from teapot.configuration import StorageArea
+from teapot.spawner import dismissal
 from tests.service import proc
 from tests.service.accounts import Account
 from tests.service.hanging_storage import HangingStorage
 from tests.spawner.conftest import StartSpawner
-from tests.spawner.process import Authority, Gateway, Spawner, begin_upload, until
+from tests.spawner.process import Authority, Gateway, Spawner, begin_upload, has_ended, until
 
 
 def test_two_gateways_share_one_worker(spawner: Spawner, authority: Authority, gateway: Gateway, alice: Account) -> None:
@@ -146,6 +147,30 @@ def test_an_idle_worker_that_somebody_has_stopped_makes_room_all_the_same(
     time.sleep(0.2)
     spawner.worker(alice).suspend()
     assert gateway.channel(bob.name).answer("HEAD")
+
+
+def test_a_worker_that_was_asked_to_leave_and_is_at_work_outlives_a_renewal(
+    start_spawner: StartSpawner, alice: Account, bob: Account
+) -> None:
+    """Its answer comes to the new program, which must know that it was asked, and not end it by force."""
+    spawner = start_spawner(maximum=1)
+    authority, gateway, other = spawner.authority(), spawner.gateway(1), spawner.gateway(2)
+    authority.allow(gateway.number, alice.name)
+    authority.allow(other.number, bob.name)
+    channel = gateway.channel(alice.name)
+    channel.answer("HEAD")
+    time.sleep(0.2)  # it has told that it is idle
+    worker = spawner.worker(alice)
+    with begin_upload(channel):
+        worker.suspend()
+        other.ask(bob.name)
+        time.sleep(0.2)
+        other.end.close()
+        spawner.renew()
+        time.sleep(1.0)
+        worker.resume()
+        time.sleep(dismissal.LEAVE_S)
+        assert not has_ended(worker), spawner.log
 
 
 # --- one that hangs

@@ -54,6 +54,17 @@ def files(folder: Path) -> list[str]:
 # --- idle
 
 
+def test_an_idle_timeout_of_months_is_waited_for(start_spawner: StartSpawner, alice: Account) -> None:
+    """More milliseconds than poll(2) takes, once no channel has a deadline before it."""
+    spawner = start_spawner(idle_timeout_s=3_000_000)
+    authority, gateway = spawner.authority(), spawner.gateway()
+    authority.allow(gateway.number, alice.name, for_s=0.6)
+    gateway.channel(alice.name).answer("HEAD")
+    worker = spawner.worker(alice)
+    time.sleep(1.2)
+    assert not has_ended(worker), spawner.log
+
+
 def test_an_idle_worker_ends_by_itself(start_spawner: StartSpawner, alice: Account) -> None:
     spawner = start_spawner(idle_timeout_s=0.5)
     authority, gateway, observer = spawner.authority(), spawner.gateway(), spawner.observer()

@@ -9,7 +9,7 @@ import pytest
 from teapot.accounts import Account
 from teapot.configuration import StorageArea
 from teapot.worker import area_roots
-from teapot.worker.area import Area, open_areas
+from teapot.worker.area import Area, of_account, open_areas
 from teapot.worker.refusal import Refusal
 from tests.worker_files.accounts import ALICE, BOB, as_account
 from tests.worker_files.conftest import put, tree
@@ -157,7 +157,11 @@ def test_areas_are_opened_as_the_account_and_say_why_not(root: Path) -> None:
         area("others", str(root), account="vo"),
         area("public", str(root), account="vo", anonymous_account="alice"),
     )
-    opened = as_account(lambda: {n: a.problem if isinstance(a, Refusal) else "open" for n, a in open_areas(areas, ACCOUNT).items()})
+    def opened_by_name() -> dict[str, str]:
+        found = open_areas(of_account(areas, ACCOUNT), ACCOUNT, None)
+        return {name: area.problem if isinstance(area, Refusal) else "open" for name, area in found.items()}
+
+    opened = as_account(opened_by_name)
     assert opened == {
         "mine": "open",
         "missing": "area_root_missing",

@@ -9,7 +9,7 @@ import pytest
 
 from teapot.worker import checksum, namespace
 from teapot.worker.area import Area
-from teapot.worker.namespace import End
+from teapot.worker.namespace import End, Manner
 from tests.worker_files.accounts import ALICE, BOB, as_account
 from tests.worker_files.conftest import NOWHERE, put, terms, tree
 from tests.worker_files.test_area import problem_of
@@ -23,7 +23,7 @@ def copy(
     area: Area, source: bytes, target: bytes, overwrite: bool = True, deep: bool = True, to: Area | None = None, **under: object
 ) -> bool:
     ends = End(area, source), End(to or area, target)
-    return namespace.copy(*ends, overwrite=overwrite, deep=deep, terms=terms(**under), journal=NOWHERE)  # type: ignore[arg-type]
+    return namespace.copy(*ends, Manner(overwrite, terms(**under)), deep=deep, journal=NOWHERE)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("stored", [True, False], ids=["checksum known", "checksum unknown"])

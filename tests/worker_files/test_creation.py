@@ -12,7 +12,7 @@ from teapot.accounts import Account
 from teapot.configuration import StorageArea
 from teapot.worker import area_roots, namespace
 from teapot.worker.area import Area
-from teapot.worker.ends import End
+from teapot.worker.ends import End, Manner
 from tests.worker_files.accounts import ALICE, PROJECT, as_account, without_tmpfile
 from tests.worker_files.conftest import put, terms
 from tests.worker_files.test_area import problem_of
@@ -24,7 +24,7 @@ MADE: dict[str, tuple[Way, Sequence[str]]] = {
     "PUT with missing parents": (lambda area: put(area, b"a/b/file", b"x"), ["a", "a/b", "a/b/file"]),
     "MKCOL": (lambda area: namespace.make_collection(area, b"c"), ["c"]),
     "COPY": (
-        lambda area: namespace.copy(End(area, b"old"), End(area, b"new"), overwrite=False, deep=True, terms=terms(), journal=None),
+        lambda area: namespace.copy(End(area, b"old"), End(area, b"new"), Manner(False, terms()), deep=True, journal=None),
         ["new", "new/file"],
     ),
 }

@@ -13,7 +13,7 @@ import pytest
 from teapot.configuration import StorageArea
 from teapot.worker import namespace
 from teapot.worker.area import Area
-from teapot.worker.namespace import End
+from teapot.worker.namespace import End, Manner
 from teapot.worker.refusal import Refusal
 from teapot.worker.upload import Upload
 from tests.worker_files.accounts import ALICE, as_account, without_tmpfile
@@ -165,7 +165,7 @@ def test_a_copy_that_does_not_fit_is_removed_again(area: Area, room: Room, small
     def work() -> None:
         for name in (b"tree/a", b"tree/b"):
             put(area, name, bytes(MIB * 3 // 4))
-        namespace.copy(End(area, b"tree"), End(area, b"copy"), overwrite=True, deep=True, terms=terms(), journal=NOWHERE)
+        namespace.copy(End(area, b"tree"), End(area, b"copy"), Manner(True, terms()), deep=True, journal=NOWHERE)
 
     assert problem_of(lambda: as_account(work)) == room.refusal
     assert set(tree(small)) == {"tree", "tree/a", "tree/b"}

@@ -10,7 +10,7 @@ import pytest
 
 from teapot.worker import namespace, threads
 from teapot.worker.area import Area
-from teapot.worker.namespace import End
+from teapot.worker.namespace import End, Manner
 from teapot.worker.refusal import Refusal
 from tests.worker_files.accounts import ALICE, BOB, as_account
 from tests.worker_files.conftest import put, terms, tree
@@ -31,7 +31,7 @@ def fill(root: Path, *names: str) -> None:
 
 
 def move(area: Area, source: bytes, target: bytes, overwrite: bool = True, **under: object) -> bool:
-    return namespace.move(End(area, source), End(area, target), overwrite=overwrite, terms=terms(**under))  # type: ignore[arg-type]
+    return namespace.move(End(area, source), End(area, target), Manner(overwrite, terms(**under)))  # type: ignore[arg-type]
 
 
 def changed(status: object) -> None:
@@ -101,7 +101,7 @@ def test_with_a_capability_a_full_collection_goes_where_the_area_wants_one(
     fill(root, "full/file", "other/file", "new")
     for act in (
         lambda: namespace.delete(area, b"full", under),
-        lambda: namespace.move(End(area, b"new"), End(area, b"other"), overwrite=True, terms=under),
+        lambda: namespace.move(End(area, b"new"), End(area, b"other"), Manner(True, under)),
     ):
         if by_capability:
             as_account(act)
@@ -252,9 +252,9 @@ def test_to_another_file_system_it_is_copied_whole_and_then_removed(area_of: Cal
         (root / "linked" / "link").symlink_to("file")
         area, other = area_of(recursive_delete="never"), area_of(at=elsewhere)
         for name in (b"file", b"tree"):
-            assert as_account(lambda n=name: namespace.move(End(area, n), End(other, b"x/" + n), overwrite=True, terms=terms()))
+            assert as_account(lambda n=name: namespace.move(End(area, n), End(other, b"x/" + n), Manner(True, terms())))
         refused = problem_of(
-            lambda: as_account(lambda: namespace.move(End(area, b"linked"), End(other, b"l"), overwrite=True, terms=terms()))
+            lambda: as_account(lambda: namespace.move(End(area, b"linked"), End(other, b"l"), Manner(True, terms())))
         )
         assert refused == "not_a_file"
         assert tree(elsewhere) == {"x": None, "x/file": b"file", "x/tree": None, "x/tree/a": None, "x/tree/a/file": b"tree/a/file"}
