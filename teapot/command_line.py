@@ -1,4 +1,4 @@
-"""teapot serve | check [--effective] [--files] | demo | --version: the names that people's scripts rely on.
+"""teapot serve | check [--effective] [--files] | srr [--write] | star | demo | --version: the names that people's scripts rely on.
 
 Exit statuses: 0, 1 when the service cannot be started, 2 for a wrong command line, 78 (EX_CONFIG) for a configuration that is refused.
 """
@@ -15,6 +15,7 @@ import teapot
 from common.configuration import BadConfiguration, Loaded, load
 from teapot.configuration import NOT_OFFERED, Configuration, with_defaults
 from teapot.configuration_rules import complaints, remarks
+from teapot.space_rules import report_file
 
 BAD_CONFIGURATION = 78  # EX_CONFIG
 _DEFAULT = Path("/etc/teapot/teapot.toml")
@@ -32,6 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
         _say(bad.complaints)
         return BAD_CONFIGURATION
     _say(f"note: {remark}" for remark in remarks(loaded.value))
+    if parsed.command in ("srr", "star"):
+        from teapot.reports import run as reports
+
+        more = {"write": parsed.write} if parsed.command == "srr" else {"period_s": parsed.period_s}
+        return reports.main(parsed.command, loaded.value, report_file(loaded.value), **more)
     return _check(loaded, parsed) if parsed.command == "check" else _serve(loaded, parsed.config)
 
 
@@ -49,10 +55,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve until SIGTERM; SIGHUP reloads")
     check = commands.add_parser("check", help="say whether the configuration can be served, and what must be changed")
-    for command in (serve, check):
+    srr = commands.add_parser("srr", help="print how full the shares are, as WLCG's SRR 4.2 (not as root)")
+    star = commands.add_parser("star", help="print how full the shares are, as StAR records (not as root)")
+    for command in (serve, check, srr, star):
         command.add_argument(
             "--config", type=Path, default=_DEFAULT, metavar="FILE", help=f"default: {_DEFAULT}; conf.d/*.toml beside it adds"
         )
+    srr.add_argument("--write", action="store_true", help="to the file that is served at reports.address, instead of printing")
+    star.add_argument("--period-s", type=int, default=86400, metavar="SECONDS", help="that a record is valid for; default: a day")
     check.add_argument("--files", action="store_true", help="also whether the files that it names can be used (as root)")
     check.add_argument("--effective", action="store_true", help="print every value and where it comes from")
     demo = commands.add_parser("demo", help="the main job on this machine, with an issuer of its own; needs no root")

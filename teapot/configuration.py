@@ -29,6 +29,7 @@ Name = Annotated[
 OctalMode = Annotated[str, Meta(pattern=r"^0?[0-7]{3}$", description='an octal mode in quotes, as in "0027"')]
 DirectoryMode = Annotated[str, Meta(pattern=r"^(0?[0-7]{3,4})?$", description='an octal mode in quotes, as in "2770", or ""')]
 AreaAccount = Annotated[str, Meta(description='"identity", "vo" or the name of an account')]
+SpaceSource = Literal["quota", "file-system", "cephfs", "lfs", "mmlsquota", "nfs", "command"]
 
 # Keys, and values of keys, that are fixed already and that this version does not offer: refused as such, not as misspelt.
 NOT_OFFERED: dict[str, tuple[str, ...]] = {
@@ -137,6 +138,15 @@ class Accounts(Section, frozen=True, kw_only=True):
     recheck_s: Seconds = 30.0  # how often groups and shells of accounts with a live worker are looked up again
 
 
+class Space(Section, frozen=True, kw_only=True):
+    """Where is known from how much of a storage is used and left (docs/space.md)."""
+
+    source: SpaceSource = "quota"
+    command: tuple[str, ...] = ()  # in place of the source's own; of the sources that are commands
+    timeout_s: CommandSeconds = 5.0
+    cache_s: NoOrSomeSeconds = 60.0  # for how long an answer of a command counts
+
+
 class Residency(Section, frozen=True, kw_only=True):
     """Exactly one of attribute, migrated_attribute and command (storage_area_rules.py)."""
 
@@ -169,6 +179,7 @@ class StorageArea(Section, frozen=True, kw_only=True):
     read_only: bool = False
     residency: Residency | None = None  # None: everything is on disk
     checksums: tuple[Literal["adler32"], ...] = ("adler32",)  # computed on the way in and stored with the file
+    space: Space = field(default_factory=Space)
 
 
 class Principal(Section, frozen=True, kw_only=True):
@@ -212,6 +223,27 @@ class Worker(Section, frozen=True, kw_only=True):
     memory_bytes: MemoryBytes = 1 << 30
 
 
+class Share(Section, frozen=True, kw_only=True):
+    """A part of the storage that the site reports of; `space` is as the account sees it that runs the report."""
+
+    name: Name
+    paths: tuple[str, ...]  # in URLs
+    vos: tuple[str, ...]
+    root: str
+    space: Space = field(default_factory=Space)
+    latency: Literal["online", "nearline", "offline"] = "online"
+    serving: Literal["open", "closed", "draining"] = "open"
+
+
+class Reports(Section, frozen=True, kw_only=True):
+    """`teapot srr` and `teapot star`; no process of the service reads this."""
+
+    name: str = ""  # of the storage; "": the host of public_url
+    site: str = ""  # as GOCDB has it
+    quality: Literal["development", "testing", "pre-production", "production"] = "production"
+    address: str = ""  # path of the report in URLs, in a storage area that is open to everybody
+
+
 class Configuration(Section, frozen=True, kw_only=True):
     server: Server
     trust: Trust = field(default_factory=Trust)
@@ -223,6 +255,12 @@ class Configuration(Section, frozen=True, kw_only=True):
     rule: tuple[Rule, ...] = ()
     ban: tuple[Ban, ...] = ()
     worker: Worker = field(default_factory=Worker)
+    reports: Reports = field(default_factory=Reports)
+    share: tuple[Share, ...] = ()
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.server.public_url).hostname or ""
 
 
 _TLS_CERTIFICATE = "/etc/teapot/tls/cert.pem"

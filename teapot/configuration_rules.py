@@ -9,6 +9,7 @@ from common import configuration_forms as forms
 from common.configuration_types import Complaint
 from teapot.authorisation_rules import authorisation_complaints
 from teapot.configuration import Accounts, Configuration, Issuer, Mapping, MappingAlise, Server
+from teapot.space_rules import report_complaints
 from teapot.storage_area_rules import area_complaints
 
 
@@ -24,6 +25,7 @@ def complaints(configuration: Configuration) -> list[Complaint]:
         *_issuers(configuration.issuer),
         *_mapping(configuration),
         *area_complaints(configuration),
+        *report_complaints(configuration),
         *authorisation_complaints(configuration),
     ]
 

@@ -7,6 +7,7 @@ from common import configuration_forms as forms
 from common.configuration_types import Complaint
 from teapot.accounts import is_account_name
 from teapot.configuration import Configuration, Residency, StorageArea
+from teapot.space_rules import space_complaints
 
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}|[{}]")
 _KNOWN_PLACEHOLDERS = ("{user}", "{home}", "{group}")
@@ -24,6 +25,7 @@ def area_complaints(configuration: Configuration) -> Iterator[Complaint]:
         yield from _repeated(key, area, areas[:number])
         yield from _place(key, area, configuration.accounts.denied_groups)
         yield from _who(key, area, configuration)
+        yield from space_complaints(f"{key}.space", area.space)
         if area.residency:
             yield from _residency(f"{key}.residency", area.residency)
         yield from forms.each(f"{key}.issuers", area.issuers, forms.among(known))

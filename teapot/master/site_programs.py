@@ -2,19 +2,26 @@
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from teapot.configuration import StorageArea
 from teapot.master.service_accounts import CannotServe
+from teapot.space.formats import COMMANDS
 
 
 def refuse_unsafe(areas: Iterable[StorageArea]) -> None:
     """CannotServe: whoever could change such a program could act as everybody who is served."""
     for area in areas:
-        if area.residency and area.residency.command:
-            program = area.residency.command[0]
+        for key, program in _programs(area):
             if wrong := _why_not(program):
-                raise CannotServe(f"storage_area {area.name}: residency.command: {program}: {wrong}")
+                raise CannotServe(f"storage_area {area.name}: {key}: {program}: {wrong}")
+
+
+def _programs(area: StorageArea) -> Iterator[tuple[str, str]]:
+    if area.residency and area.residency.command:
+        yield "residency.command", area.residency.command[0]
+    if area.space.source in COMMANDS:
+        yield "space.command", (area.space.command or COMMANDS[area.space.source])[0]
 
 
 def _why_not(program: str) -> str | None:

@@ -17,8 +17,9 @@ from msgspec import structs
 from teapot.accounts import Account
 from teapot.configuration import StorageArea
 from teapot.kernel.openat2 import open_beneath
-from teapot.worker import area_roots, checksum, residency
+from teapot.worker import area_roots, checksum, residency, space_commands
 from teapot.worker.creation import Creation
+from teapot.worker.gauge import Gauge
 from teapot.worker.place import Place, Target, open_directory
 from teapot.worker.refusal import Refusal, refusal_of
 from teapot.worker.residency import Residency
@@ -45,6 +46,7 @@ class Area:
         self.content_attributes = checksum.ATTRIBUTES | residency.attributes(settings.residency)  # another content has others
         mode = int(settings.directory_mode, 8) if settings.directory_mode else None
         self.creation = Creation(int(settings.umask, 8), group, mode)
+        self.gauge = Gauge(settings.space, group, space_commands.asker(settings, commands))
 
     def seen(self, path: str, within: bytes, links: bool = True) -> "Area":
         """The same area under this path of URLs, an alias: hrefs follow it. Below `within` no symbolic link leads out of `within`;

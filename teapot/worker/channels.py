@@ -28,7 +28,7 @@ from teapot.channel.worker_messages import (
     SendBody,
     ToWorker,
 )
-from teapot.worker import dispatch, put
+from teapot.worker import dispatch, fullness, put
 from teapot.worker.bodies import Body, Receiving, Sending
 from teapot.worker.dispatch import Office
 from teapot.worker.pump import Pump
@@ -189,6 +189,7 @@ class Channel:
             self._send(Answer(exchange.request.id, reply.status, reply.fields, streamed=True, length=body.length))
 
     def _refuse(self, exchange: Exchange, refusal: Refusal) -> None:
+        refusal = fullness.named(refusal, self._office, exchange.request)
         detail = refusal.detail[:_MAX_DETAIL]
         self._send(Answer(exchange.request.id, 0, refusal.fields, problem=refusal.problem, detail=detail))
         self._forget(exchange)

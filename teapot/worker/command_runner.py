@@ -1,7 +1,7 @@
 """The process that runs programs of the site's for one worker: as its account, but outside its cage.
 
-It knows the configured commands and runs nothing else: no shell, one path put in as an argument of its own, an environment and a standard
-input without content, bounded in time, number and output. It reads nothing but what its worker asks, and ends with it.
+It knows the configured commands and runs nothing else: no shell, at most one path put in as an argument of its own, an environment and
+a standard input without content, bounded in time, number and output. It reads nothing but what its worker asks, and ends with it.
 """
 
 import contextlib
@@ -29,8 +29,9 @@ _STACK_BYTES = 512 * 1024
 
 
 class Command(NamedTuple):
-    arguments: tuple[str, ...]  # one of them is {path}
+    arguments: tuple[str, ...]  # one of them may be {path}
     timeout_s: float
+    good: tuple[int, ...] = (0,)  # exit statuses with which its output counts
 
 
 class CommandFailed(Exception):
@@ -94,17 +95,17 @@ class _Runner:
         if not self._places.acquire(timeout=command.timeout_s):
             raise CommandFailed("other commands took all the time")
         try:
-            return self._ended(_Child(command, path, self._running, self._lock), deadline)
+            return self._ended(_Child(command, path, self._running, self._lock), command, deadline)
         finally:
             self._places.release()
 
-    def _ended(self, child: "_Child", deadline: float) -> bytes:
+    def _ended(self, child: "_Child", command: Command, deadline: float) -> bytes:
         try:
             output, complaint = child.read(deadline)
             status = child.wait(deadline)
         finally:
             child.end()
-        if status != 0:
+        if status not in command.good:
             told = ascii(complaint[:_MOST_COMPLAINT].decode(errors="replace").strip())
             raise CommandFailed(f"{f'signal {-status}' if status < 0 else f'exit status {status}'} {told}")
         return output

@@ -15,7 +15,7 @@ from teapot.accounts import Account
 from teapot.channel import control_messages as control
 from teapot.configuration import StorageArea
 from teapot.configuration import Worker as Settings
-from teapot.worker import cage, residency, site_commands, threads
+from teapot.worker import cage, residency, site_commands, space_commands, threads
 from teapot.worker.area import Area, of_account, open_areas
 from teapot.worker.channels import Channel
 from teapot.worker.command_runner import Command
@@ -186,7 +186,7 @@ class Life:
 def main(spawner: socket.socket, account: Account, areas: tuple[StorageArea, ...], settings: Settings, software: str) -> NoReturn:
     """Never returns. CageError and other exceptions before it serves are the caller's to report."""
     areas = of_account(areas, account)
-    commands = site_commands.begin(_commands(areas), account.name)
+    commands = site_commands.begin({**_residency_commands(areas), **space_commands.of_areas(areas, account)}, account.name)
     opened = open_areas(areas, account, commands)
     spool, without = _spool(settings, account)
     roots = [area.root for area in opened.values() if isinstance(area, Area)]
@@ -205,8 +205,7 @@ def main(spawner: socket.socket, account: Account, areas: tuple[StorageArea, ...
     os._exit(0)
 
 
-def _commands(areas: tuple[StorageArea, ...]) -> dict[str, Command]:
-    """Of the site's, that this worker may have to ask."""
+def _residency_commands(areas: tuple[StorageArea, ...]) -> dict[str, Command]:
     asked = {area.name: area.residency for area in areas if area.residency and area.residency.command}
     return {residency.command_name(name): Command(one.command, one.timeout_s) for name, one in asked.items()}
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
+from teapot.space.amounts import Space
 from teapot.worker.area import is_collection
 from teapot.worker.content_types import content_type
 from teapot.worker.entity import etag
@@ -23,7 +24,7 @@ COLLECTION_OF_ANY_TIME = os.stat_result((stat.S_IFDIR, *[0] * 9))
 class Resource(NamedTuple):
     name: bytes  # the last segment
     status: os.stat_result
-    descriptor: int | None  # of the collection that was asked about; None for members
+    space: Callable[[], Space | None] | None  # of the collection that was asked about; None for members
 
 
 class Kept(NamedTuple):
@@ -35,12 +36,9 @@ class Kept(NamedTuple):
 
 
 def _quota(resource: Resource, used: bool) -> str | None:
-    """Of the file system, for the collection that was asked about (RFC 4331)."""
-    if resource.descriptor is None:
-        return None
-    space = os.fstatvfs(resource.descriptor)
-    blocks = space.f_blocks - space.f_bfree if used else space.f_bavail
-    return str(blocks * space.f_frsize)
+    """RFC 4331, for the collection that was asked about. A source that fails leaves the property out: nothing is invented."""
+    space = resource.space() if resource.space else None
+    return None if space is None else str(space.used if used else space.available)
 
 
 def _display_name(resource: Resource) -> str | None:

@@ -42,12 +42,12 @@ def answer(area: Area, path: bytes, deep: bool, wanted: Wanted, *, may_list: boo
     except BaseException:
         os.close(descriptor)
         raise
-    return _pieces(area, path, Resource(path.rpartition(b"/")[2], status, descriptor), listed, wanted)
+    itself = Resource(path.rpartition(b"/")[2], status, functools.cache(lambda: area.gauge.read(descriptor)))
+    return _pieces(area, path, descriptor, itself, listed, wanted)
 
 
-def _pieces(area: Area, path: bytes, itself: Resource, listed: bool, wanted: Wanted) -> Iterator[bytes]:
-    descriptor = itself.descriptor
-    assert descriptor is not None
+def _pieces(area: Area, path: bytes, descriptor: int, itself: Resource, listed: bool, wanted: Wanted) -> Iterator[bytes]:
+    """Owns the descriptor."""
     try:
         here = escape(href(area.settings.path, path, is_collection(itself.status)))
         annotated = Annotated(area, path, descriptor, wanted)

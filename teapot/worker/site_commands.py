@@ -25,6 +25,9 @@ class SiteCommands:
         """Readable when the process that runs them is gone."""
         return self._end.fileno()
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._commands
+
     def output(self, name: str, path: bytes) -> bytes:
         """What the command wrote about the path. CommandFailed, after its time at the latest."""
         ours, theirs = packets.pair()

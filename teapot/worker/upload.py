@@ -74,7 +74,7 @@ class Upload:
                 os.lseek(self.descriptor, patch.part.start, os.SEEK_SET)
                 length = patch.to_reserve
             if length and length > _RESERVED_FROM_BYTES:
-                _reserve(self.descriptor, length)
+                self._reserve(length)
             self._opened = opened.pop_all()
 
     def want_md5(self) -> None:
@@ -166,6 +166,17 @@ class Upload:
             stage = self._area.root  # the old inode gets the data in the end, wherever it was kept meanwhile
         return Staged(stage, self._area.creation, journal, durable=self._terms.durable, private=replaces)
 
+    def _reserve(self, length: int) -> None:
+        """A full disk or quota is told before the body is sent."""
+        gauge, directory = self._area.gauge, self._target.directory
+        gauge.refuse_by_account(directory, length)
+        try:
+            file_calls.reserve(self.descriptor, length)
+        except OSError as error:
+            if error.errno not in file_calls.UNSUPPORTED:
+                raise refusal_of(error) from error
+            gauge.refuse_by_kernel(directory, length)
+
     # --- after the body
 
     def _verify(self, length: int, expected: Mapping[str, bytes]) -> None:
@@ -234,18 +245,6 @@ class Upload:
                 os.setxattr(self.descriptor, name, value)
         if self._area.settings.checksums:
             checksum.store(self.descriptor, self._adler32)
-
-
-def _reserve(descriptor: int, length: int) -> None:
-    """A full disk or quota is told before the body is sent."""
-    try:
-        file_calls.reserve(descriptor, length)
-    except OSError as error:
-        if error.errno not in file_calls.UNSUPPORTED:
-            raise refusal_of(error) from error
-        space = os.fstatvfs(descriptor)
-        if space.f_bavail * space.f_frsize < length:
-            raise Refusal("no_space", f"{length} bytes announced") from error
 
 
 def _set_mtime(descriptor: int, mtime_s: int | None) -> None:

@@ -9,8 +9,9 @@ import pytest
 import teapot
 
 ROOT = Path(teapot.__file__).parent
-DOMAINS = ("master", "gateway", "authority", "spawner", "worker", "observer")
-SHARED = ("teapot.channel", "teapot.kernel", "teapot.pages", "teapot.configuration", "teapot.accounts", "teapot.entitlements", "common")
+DOMAINS = ("master", "gateway", "authority", "spawner", "worker", "observer", "reports")
+_OURS = ("channel", "kernel", "pages", "space", "configuration", "accounts", "entitlements")
+SHARED = (*(f"teapot.{name}" for name in _OURS), "common")
 
 # The spawner forks workers, so what they are is loaded before: its one exception. The master reads the configuration like the command does.
 EXCEPTIONS = {("spawner", "teapot.worker"), ("master", "teapot.command_line")}
@@ -37,7 +38,7 @@ def test_a_domain_imports_only_itself_and_what_crosses_domains(domain: str, path
     assert [name for name in ours if not any(within(name, package) for package in allowed)] == []
 
 
-@pytest.mark.parametrize("package", ["channel", "kernel", "pages"])
+@pytest.mark.parametrize("package", ["channel", "kernel", "pages", "space"])
 def test_what_crosses_domains_imports_no_domain(package: str) -> None:
     for path in (ROOT / package).glob("*.py"):
         names = [name for name in imported(path) if any(within(name, f"teapot.{domain}") for domain in DOMAINS)]

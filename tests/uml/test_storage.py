@@ -52,6 +52,13 @@ mkdir /run/quota
 truncate -s 64M /tmp/image; mkfs.ext4 -q -m 0 -O quota /tmp/image; mount -o loop,usrquota /tmp/image /run/quota
 export TEAPOT_TEST_QUOTA=/run/quota
 """
+_QUOTAS = """\
+load loop; load quota_v2
+mkdir /run/quota
+truncate -s 64M /tmp/image; mkfs.ext4 -q -m 0 -O quota,project -E quotatype=usrquota:grpquota:prjquota /tmp/image
+mount -o loop,usrquota,grpquota,prjquota /tmp/image /run/quota
+export TEAPOT_TEST_QUOTA=/run/quota
+"""
 
 
 def test_files_are_the_same_over_nfs(root: None, tmp_path: Path) -> None:
@@ -63,5 +70,11 @@ def test_files_are_the_same_over_nfs(root: None, tmp_path: Path) -> None:
 
 def test_a_quota_is_told_as_a_quota_at_every_step(root: None, tmp_path: Path) -> None:
     said = machine.run(tmp_path, _QUOTA + machine.pytest_command([f"{FILES}/test_full_storage.py"]), timeout_s=400)
+    assert "exit status 0\n" in said.splitlines(keepends=True)[-5:], said
+    assert " passed" in said
+
+
+def test_quotas_of_users_groups_and_projects_are_told_and_named(root: None, tmp_path: Path) -> None:
+    said = machine.run(tmp_path, _QUOTAS + machine.pytest_command(["tests/space/with_real_quotas.py"]), timeout_s=300)
     assert "exit status 0\n" in said.splitlines(keepends=True)[-5:], said
     assert " passed" in said
