@@ -105,6 +105,10 @@ class Sending:
             self._end(False, f"{type(error).__name__}: {error}")
         return False
 
+    def fail(self, why: str) -> None:
+        """To be called instead of step(), by who cannot have it moved."""
+        self._end(False, why)
+
     def _step(self) -> bool:
         if self.cancelled:
             self._end(False, "cancelled")
@@ -179,6 +183,10 @@ class Receiving:
             return False
         self._end(None)
         return False
+
+    def fail(self, why: str) -> None:
+        """To be called instead of step(), by who cannot have it moved."""
+        self._end(Refusal("internal_error", why))
 
     def _end(self, refusal: Refusal | None) -> None:
         self._pump.forget(self._stream.fileno())

@@ -208,7 +208,7 @@ class Channel:
             if exchange.sending or exchange.cancelled or exchange.body is None:
                 return stream
             exchange.sending = Sending(self._pump, _stream(stream), exchange.body, functools.partial(self._sent, exchange))
-        self._pump.add(exchange.sending, sends=True)
+        self._move(exchange.sending, sends=True)
         return -1
 
     def _sent(self, exchange: Exchange, moved: int, complete: bool, detail: str) -> None:
@@ -225,7 +225,13 @@ class Channel:
             raise
         exchange.receiving = Receiving(self._pump, end, exchange.upload, lambda refusal: self._drained(exchange, refusal))
         self._send(Continue(exchange.request.id))
-        self._pump.add(exchange.receiving, sends=False)
+        self._move(exchange.receiving, sends=False)
+
+    def _move(self, transfer: Sending | Receiving, *, sends: bool) -> None:
+        try:
+            self._pump.add(transfer, sends=sends)
+        except (RuntimeError, MemoryError) as error:
+            transfer.fail(f"no thread to move it: {error}")
 
     def _drained(self, exchange: Exchange, refusal: Refusal | None) -> None:
         """The stream has ended, or cannot be taken any further."""

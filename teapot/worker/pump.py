@@ -4,6 +4,7 @@ A few threads wait on one epoll; each ready stream is given to one of them for o
 and a file that hangs costs one.
 """
 
+import contextlib
 import select
 import threading
 from typing import Protocol
@@ -30,13 +31,23 @@ class Pump:
         self._threads = 0
 
     def add(self, transfer: Transfer, *, sends: bool) -> None:
+        """RuntimeError, MemoryError: there is no thread, and none can be started at present; the transfer is as it was."""
         events = (select.EPOLLOUT if sends else select.EPOLLIN) | select.EPOLLONESHOT
         with self._lock:
             if self._threads < _THREADS:
-                self._threads += 1
-                threads.start(self._work)
+                self._begin_thread()
             self._transfers[transfer.fileno()] = transfer, events
         self._epoll.register(transfer.fileno(), events)
+
+    def _begin_thread(self) -> None:
+        """A limit may be reached: those that there are go on."""
+        try:
+            threads.start(self._work)
+        except (RuntimeError, MemoryError):
+            if not self._threads:
+                raise
+        else:
+            self._threads += 1
 
     def _work(self) -> None:
         while True:
@@ -49,4 +60,5 @@ class Pump:
         """To be called by a transfer before it closes its stream."""
         with self._lock:
             self._transfers.pop(descriptor, None)
-        self._epoll.unregister(descriptor)
+        with contextlib.suppress(FileNotFoundError):  # it was never taken on
+            self._epoll.unregister(descriptor)
