@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from common.token_verification import VerifiedClaims
-from teapot.authority.admission import decide
+from teapot.authority.admission import Asking, Site, decide
 from teapot.authority.audiences import audiences
 from teapot.authority.authenticate import Identity
 from teapot.authority.capabilities import wlcg
 from teapot.authority.mapping_file import BadMapping, parse
+from teapot.authority.memberships import NONE
 from teapot.channel.authority_messages import Capability
 from teapot.configuration import Accounts, Issuer, Mapping, MappingClaim, Server, StorageArea
 from tests.authority.conftest import HOME, Start
@@ -212,16 +213,16 @@ FOREIGN = StorageArea(name="foreign", path="/f", root="/f", issuers=(TWO,))
 
 
 def test_a_fixed_account_is_for_the_mapped_and_for_tokens_with_a_storage_capability() -> None:
-    areas = (HOME, VO)
-    assert decide(areas, identity(), "alice", "").accounts == {"home": "alice", "vo": "vo_x"}
-    assert decide(areas, identity(READ), "", "not_mapped") == ({"vo": "vo_x"}, {"home": "not_mapped"})
-    assert decide(areas, identity(), "", "not_mapped").refusals == {"home": "not_mapped", "vo": "not_mapped"}
-    assert decide(areas, identity(any_capability=True), "", "not_mapped").accounts == {}, "compute.* opens no storage"
-    assert decide(areas, identity(READ), "", "mapping_unavailable").refusals == {"home": "mapping_unavailable"}
+    site = Site((HOME, VO))
+    assert decide(site, Asking(identity(), NONE, "alice")).accounts == {"home": "alice", "vo": "vo_x"}
+    assert decide(site, Asking(identity(READ), NONE, "", "not_mapped")) == ({"vo": "vo_x"}, {"home": "not_mapped"})
+    assert decide(site, Asking(identity(), NONE, "", "not_mapped")).refusals == {"home": "not_mapped", "vo": "not_mapped"}
+    assert decide(site, Asking(identity(any_capability=True), NONE, "", "not_mapped")).accounts == {}, "compute.* opens no storage"
+    assert decide(site, Asking(identity(READ), NONE, "", "mapping_unavailable")).refusals == {"home": "mapping_unavailable"}
 
 
 def test_an_area_that_names_issuers_is_closed_to_others() -> None:
-    assert decide((FOREIGN,), identity(READ), "alice", "") == ({}, {"foreign": "area_issuer"})
+    assert decide(Site((FOREIGN,)), Asking(identity(READ), NONE, "alice")) == ({}, {"foreign": "area_issuer"})
 
 
 def test_without_a_token_there_are_only_anonymous_accounts(begin: Start, account: str) -> None:

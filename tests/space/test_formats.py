@@ -1,4 +1,4 @@
-"""What commands print of space, of quota(1) as the real one prints it, of the others in their known form; and what must not be taken for a number."""
+"""What commands print of space: of quota(1) as the real one does, of the others in their known form; and what is no number."""
 
 import pytest
 

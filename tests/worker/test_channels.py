@@ -41,7 +41,7 @@ def served(root: Path) -> Iterator[tuple[socket.socket, Traffic]]:
     """The gateway's end of a channel, by as many threads as a crew may have."""
     me = pwd.getpwuid(os.getuid())
     account = Account(me.pw_name, me.pw_uid, me.pw_gid, (me.pw_gid,), str(root), me.pw_shell)
-    areas = open_areas((StorageArea(name="home", path="/home", root=str(root)),), account)
+    areas = open_areas((StorageArea(name="home", path="/home", root=str(root)),), account, None)
     traffic = Traffic()
     ours, theirs = packets.pair()
     ours.settimeout(10)

@@ -154,8 +154,8 @@ def test_areas_are_opened_as_the_account_and_say_why_not(root: Path) -> None:
         area("missing", f"{root}/missing"),
         area("made", f"{root}/made/{{user}}", create_root=True, umask="0077"),
         area("closed", f"{closed}/inside"),
-        area("others", str(root), account="vo"),
-        area("public", str(root), account="vo", anonymous_account="alice"),
+        area("others", str(root), account="vo_demo"),
+        area("public", str(root), account="vo_demo", anonymous_account="alice"),
     )
     def opened_by_name() -> dict[str, str]:
         found = open_areas(of_account(areas, ACCOUNT), ACCOUNT, None)
