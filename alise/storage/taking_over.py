@@ -103,20 +103,8 @@ class TakingOver:
                 refused.append(Refused(_named(each.person), f"here the account or the user name {each.username!r} is another one already"))
             else:
                 new.append(each)
-        rows = [
-            {
-                "site_id": site_id,
-                "issuer_id": self._issuer_ids[site],
-                "subject": each.person.subject,
-                "username": each.username,
-                "display_name": each.person.display_name,
-                "email": each.person.email,
-                "status": "active",
-                "created_at": self._keeping.clock(),
-                "last_login_at": each.person.seen_at,
-            }
-            for each in new
-        ]
+        now, issuer_id = self._keeping.clock(), self._issuer_ids[site]
+        rows = [_account_row(each, site_id, issuer_id, now) for each in new]
         for each, number in zip(new, await _inserted(connection, account, rows), strict=True):
             ids[each.person.subject] = number
         return ids, refused, len(new)
@@ -130,19 +118,7 @@ class TakingOver:
             )
             found |= {(names[row.issuer_id], row.subject): row.id for row in await connection.execute(there)}
             new = [one for one in part if (one.provider, one.subject) not in found]
-            rows = [
-                {
-                    "issuer_id": self._issuer_ids[one.provider],
-                    "subject": one.subject,
-                    "display_name": one.display_name,
-                    "email": one.email,
-                    "acr": "",
-                    "assurance": "[]",
-                    "last_login_at": one.seen_at,
-                }
-                for one in new
-            ]
-            numbers = await _inserted(connection, identity, rows)
+            numbers = await _inserted(connection, identity, [_identity_row(one, self._issuer_ids[one.provider]) for one in new])
             found |= {(one.provider, one.subject): number for one, number in zip(new, numbers, strict=True)}
         return found
 
@@ -173,6 +149,32 @@ class TakingOver:
 
 class _Undone(Exception):
     """Ends the transaction of a dry run."""
+
+
+def _account_row(taken: TakenAccount, site_id: int, issuer_id: int, now: float) -> dict[str, Any]:
+    return {
+        "site_id": site_id,
+        "issuer_id": issuer_id,
+        "subject": taken.person.subject,
+        "username": taken.username,
+        "display_name": taken.person.display_name,
+        "email": taken.person.email,
+        "status": "active",
+        "created_at": now,
+        "last_login_at": taken.person.seen_at,
+    }
+
+
+def _identity_row(person: Person, issuer_id: int) -> dict[str, Any]:
+    return {
+        "issuer_id": issuer_id,
+        "subject": person.subject,
+        "display_name": person.display_name,
+        "email": person.email,
+        "acr": "",
+        "assurance": "[]",
+        "last_login_at": person.seen_at,
+    }
 
 
 async def _inserted(connection: AsyncConnection, table: Any, rows: list[dict[str, Any]]) -> list[int]:
