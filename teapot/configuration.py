@@ -58,6 +58,7 @@ class Server(Section, frozen=True, kw_only=True):
     keepalive_timeout_s: Seconds = 75.0
     body_timeout_s: Seconds = 60.0  # a body that makes no progress for so long is cut off
     answer_timeout_s: Seconds = 60.0  # how long a worker may take to answer before the request fails
+    checksum_timeout_s: Seconds = 600.0  # the same where a checksum is asked for that may have to be computed
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     tape_rest_api: str = ""  # a JSON file for WLCG's discovery of the site's tape REST API
 
@@ -178,7 +179,8 @@ class StorageArea(Section, frozen=True, kw_only=True):
     directory_mode: DirectoryMode = ""  # of new collections, octal; "": as the umask leaves it
     read_only: bool = False
     residency: Residency | None = None  # None: everything is on disk
-    checksums: tuple[Literal["adler32"], ...] = ("adler32",)  # computed on the way in and stored with the file
+    checksums: tuple[Literal["adler32", "crc32c", "md5", "sha-256"], ...] = ("adler32",)  # computed on the way in and stored with the file
+    unguarded_checksums: Literal["ignore", "believe"] = "ignore"  # adler32 that StoRM stored: nothing says whether the file changed since
     space: Space = field(default_factory=Space)
 
 

@@ -118,6 +118,8 @@ FromWorker = Hello | Answer | Continue | End | NotServed
 # Request fields that a worker needs; everything else, and above all Authorization, stays in the gateway.
 REQUEST_FIELDS = frozenset(
     [
+        "content-digest",
+        "content-md5",
         "content-type",
         "content-range",
         "depth",
@@ -129,6 +131,7 @@ REQUEST_FIELDS = frozenset(
         "if-range",
         "if-unmodified-since",
         "lock-token",
+        "oc-checksum",
         "overwrite",
         "range",
         "repr-digest",

@@ -19,6 +19,7 @@ from teapot.gateway.splice import WORTHWHILE_BYTES, Splice
 from teapot.gateway.stream import Stream
 from teapot.gateway.worker_channel import Elsewhere, Exchange, WorkerChannel
 
+_WANTED = frozenset(("want-digest", "want-repr-digest"))
 _COMMIT_S = 600.0  # a large file may have to reach the disk before it is answered
 
 
@@ -51,7 +52,13 @@ async def _inline(job: Job, worker: WorkerChannel, conversation: Exchange) -> Do
     conversation.expects = (Answer, NotServed)  # there is nothing to continue with
     await worker.send(_request(job, conversation, len(body) if job.received.method == "PUT" else None), body)
     conversation.delivered = True
-    return await _relay(job, worker, conversation, await conversation.next(job.server.answer_timeout_s))
+    return await _relay(job, worker, conversation, await conversation.next(_patience_s(job)))
+
+
+def _patience_s(job: Job) -> float:
+    """A checksum of a large file takes as long as reading it, and nothing can be said meanwhile."""
+    wants_digest = not _WANTED.isdisjoint(job.received.fields)
+    return max(job.server.answer_timeout_s, job.server.checksum_timeout_s) if wants_digest else job.server.answer_timeout_s
 
 
 async def _streamed(job: Job, worker: WorkerChannel, conversation: Exchange) -> Done:

@@ -15,7 +15,7 @@ MAX_TOKEN_BYTES = 24 * 1024
 MAX_HEADER_BYTES = 64 * 1024  # all fields together; one of them may have 32 KiB (http_server.py)
 _MACAROON_REQUEST = b"application/macaroon-request"
 # Fields that are lists: several lines of them are one list (RFC 9110, section 5.3). Of all others that we read there is one line at most.
-_LISTS = frozenset((b"if-match", b"if-none-match", b"want-digest", b"want-repr-digest", b"digest", b"repr-digest"))
+_LISTS = frozenset((b"if-match", b"if-none-match", b"want-digest", b"want-repr-digest", b"digest", b"repr-digest", b"content-digest"))
 _FOR_WORKERS = frozenset(name.encode() for name in REQUEST_FIELDS)
 _READ = _FOR_WORKERS | {
     b"authorization",

@@ -1,111 +1,98 @@
-"""adler32 of a file's content, kept beside the file in extended attributes, and computed when it is not there.
+"""Checksums of a file's content that are kept beside it in extended attributes, and what of them may be believed.
 
 `user.storm.checksum.adler32` is written as StoRM writes it (eight lower-case hex digits), for site tools that read it. Our own
-`user.teapot.checksum` says to which size and time of modification it belongs. A value without a guard that fits is not believed: nothing
-tells whether a batch job wrote to the file after the value was stored, and a wrong checksum makes a good replica look corrupt. So a file
-that StoRM wrote is read once, when it is asked for. Storing is best effort, and changes ctime: that must be in no entity tag.
+`user.teapot.checksum` says to which size and time of modification that belongs, and holds the other values: "SIZE MTIME_NS md5=HEX ...".
+XRootD's `user.XrdCks.NAME` brings the time of modification along, and is believed where that fits. A StoRM value without a guard is
+believed only where the area says so: nothing tells whether a batch job wrote to the file afterwards, and a wrong checksum makes a good
+replica look corrupt. Storing is best effort, and changes ctime: that must be in no entity tag.
 """
 
 import contextlib
-import hashlib
+import errno
 import os
-import threading
-import zlib
-from collections.abc import Callable, Iterator
+import struct
 
-from teapot.worker.refusal import Refusal, refusal_of
+from teapot.worker.hashing import ALGORITHMS, LENGTHS, Values
 
 ADLER32 = "user.storm.checksum.adler32"
 GUARD = "user.teapot.checksum"
-ATTRIBUTES = frozenset((ADLER32, GUARD))
-_PIECE = 1 << 20
-_MODULUS = 65521
-_TURNS = threading.BoundedSemaphore(16)  # half of the worker's threads at most compute: the others serve
+_XROOTD = {"adler32": "user.XrdCks.adler32", "crc32c": "user.XrdCks.crc32c", "md5": "user.XrdCks.md5", "sha-256": "user.XrdCks.sha256"}
+ATTRIBUTES = frozenset((ADLER32, GUARD, *_XROOTD.values()))  # of one content: another has others
+
+# XrdCksData in network byte order: name, time of modification, age, two reserved fields, length, value.
+_XROOTD_FORM = struct.Struct("!16sqihcB64s")
 
 
-def store(descriptor: int, adler32: int) -> None:
+def store(descriptor: int, values: Values) -> None:
     """As good as it goes: a file system without attributes only costs time later."""
     status = os.fstat(descriptor)
+    others = "".join(f" {name}={values[name].hex()}" for name in ALGORITHMS if name in values and name != "adler32")
     with contextlib.suppress(OSError):
-        os.setxattr(descriptor, ADLER32, b"%08x" % adler32)
-        os.setxattr(descriptor, GUARD, _guard(status))
+        _set_or_remove(descriptor, ADLER32, values.get("adler32", b"").hex().encode())  # what stood there would count with the new guard
+        os.setxattr(descriptor, GUARD, guard(status) + others.encode())
 
 
-def stored(file: int | str, status: os.stat_result) -> int | None:
-    """The adler32 that was stored for exactly this content; None: it must be computed. `file`: open, or a path below /proc/self/fd."""
-    with contextlib.suppress(OSError, ValueError):
-        if os.getxattr(file, GUARD) == _guard(status):
-            return int(os.getxattr(file, ADLER32), 16) & 0xFFFFFFFF
-    return None
+def stored(file: int | str, status: os.stat_result, *, unguarded: bool = False) -> Values:
+    """Those of exactly this content; what is missing must be computed. `file`: open, or a path below /proc/self/fd.
 
-
-def digest(descriptor: int, algorithm: str, stop: Callable[[], bool] = lambda: False) -> bytes:
-    """adler32 or md5 of the whole file, in binary form, from what is stored or from the content.
-
-    `stop` is asked between pieces, but not while something is computed that will be kept: who asks again shall find it.
+    unguarded: a StoRM value counts though nothing says that it is of this content.
     """
-    try:
-        if algorithm == "md5":
-            return _md5(descriptor, stop)
-        status = os.fstat(descriptor)
-        value = stored(descriptor, status)
-        if value is None:
-            value = _adler32(descriptor, (lambda: False) if _may_be_kept(descriptor) else stop)
-            if _guard(os.fstat(descriptor)) == _guard(status):
-                store(descriptor, value)
-        return value.to_bytes(4, "big")
-    except OSError as error:
-        raise refusal_of(error) from error
+    found = {name: value for name, attribute in _XROOTD.items() if (value := _by_xrootd(file, attribute, name, status))}
+    guarded, ours = _by_teapot(file, status)
+    if guarded or (unguarded and not _attribute(file, GUARD)):
+        found |= _by_storm(file)
+    return found | ours
 
 
-def computed(descriptor: int) -> int:
-    """From the content, whatever is stored."""
-    return _adler32(descriptor, lambda: False)
-
-
-def joined(first: int, second: int, length: int) -> int:
-    """adler32 of two contents, one after the other; `length` of the second."""
-    low, high = first & 0xFFFF, first >> 16
-    low_of_both = (low + (second & 0xFFFF) - 1) % _MODULUS
-    high_of_both = (high + (second >> 16) + length * (low - 1)) % _MODULUS
-    return high_of_both << 16 | low_of_both
-
-
-def of_zeros(length: int) -> int:
-    return length % _MODULUS << 16 | 1
-
-
-def _may_be_kept(descriptor: int) -> bool:
-    return os.access(f"/proc/self/fd/{descriptor}", os.W_OK)
-
-
-def _guard(status: os.stat_result) -> bytes:
+def guard(status: os.stat_result) -> bytes:
     return b"%d %d" % (status.st_size, status.st_mtime_ns)
 
 
-def _pieces(descriptor: int, stop: Callable[[], bool]) -> Iterator[bytes]:
-    if not _TURNS.acquire(blocking=False):
-        raise Refusal("worker_busy", "too many checksums are being computed")
+def _by_teapot(file: int | str, status: os.stat_result) -> tuple[bool, Values]:
+    """Whether ours are of this content, and which there are beside StoRM's."""
+    size, modified, *others = [*_attribute(file, GUARD).split(b" "), b"", b""][: 2 + len(ALGORITHMS)]
+    if b"%b %b" % (size, modified) != guard(status):
+        return False, {}
+    pairs = (one.decode("ascii", "replace").partition("=") for one in others)
+    return True, {name: value for name, _, text in pairs if name in ALGORITHMS and (value := _of_hex(text, name))}
+
+
+def _by_storm(file: int | str) -> Values:
+    text = _attribute(file, ADLER32).decode("ascii", "replace")
+    value = _of_hex(text.rjust(8, "0"), "adler32") if text else b""
+    return {"adler32": value} if value else {}
+
+
+def _by_xrootd(file: int | str, attribute: str, name: str, status: os.stat_result) -> bytes:
+    data = _attribute(file, attribute)
+    if len(data) != _XROOTD_FORM.size:
+        return b""
+    _, modified, _, _, _, length, value = _XROOTD_FORM.unpack(data)
+    return bytes(value[:length]) if modified == int(status.st_mtime) and length == LENGTHS[name] else b""
+
+
+def _set_or_remove(descriptor: int, name: str, value: bytes) -> None:
+    if value:
+        os.setxattr(descriptor, name, value)
+        return
     try:
-        at = 0
-        while piece := os.pread(descriptor, _PIECE, at):
-            yield piece
-            at += len(piece)
-            if stop():
-                raise Refusal("storage_error", "the checksum is not wanted any more")
-    finally:
-        _TURNS.release()
+        os.removexattr(descriptor, name)
+    except OSError as error:
+        if error.errno != errno.ENODATA:
+            raise
 
 
-def _adler32(descriptor: int, stop: Callable[[], bool]) -> int:
-    value = 1
-    for piece in _pieces(descriptor, stop):
-        value = zlib.adler32(piece, value)
-    return value
+def _attribute(file: int | str, name: str) -> bytes:
+    """b"": there is none, or no attribute at all."""
+    try:
+        return os.getxattr(file, name)
+    except OSError:
+        return b""
 
 
-def _md5(descriptor: int, stop: Callable[[], bool]) -> bytes:
-    value = hashlib.md5(usedforsecurity=False)
-    for piece in _pieces(descriptor, stop):
-        value.update(piece)
-    return value.digest()
+def _of_hex(text: str, name: str) -> bytes:
+    try:
+        value = bytes.fromhex(text)
+    except ValueError:
+        return b""
+    return value if len(value) == LENGTHS[name] else b""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from teapot.worker import annotations, checksum, sparse
 from teapot.worker.area import is_collection, is_file
 from teapot.worker.ends import End, Manner, inspect_target, lies_in, refuse_overlap
+from teapot.worker.hashing import Values
 from teapot.worker.journal import Journal
 from teapot.worker.place import DIRECTORY, Place, locked, make_directory
 from teapot.worker.refusal import Refusal, refusing
@@ -111,12 +112,12 @@ def _let_execute(new: int, source: os.stat_result) -> None:
         os.fchmod(new, mode | granted)
 
 
-def _fill(upload: Upload, source: int, size: int, adler32: int | None) -> None:
+def _fill(upload: Upload, source: int, size: int, known: Values) -> None:
     """Inside the storage, where it can do that and the checksum is known already; else by reading and writing. Holes stay holes."""
-    if adler32 is not None:
+    if "adler32" in known:
         sparse.copy(source, upload.descriptor, 0, size)
         os.ftruncate(upload.descriptor, size)
-        upload.filled(size, adler32)
+        upload.filled(size, known)
         return
     at = 0
     for first, last in sparse.data(source, 0, size):

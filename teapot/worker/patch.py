@@ -7,7 +7,7 @@ that changes between the first look and the commit is refused: two appends at on
 import os
 import stat
 
-from teapot.worker import checksum, replace, sparse
+from teapot.worker import checksum, computing, hashing, replace, sparse
 from teapot.worker.content_range import Part
 from teapot.worker.place import Place
 from teapot.worker.refusal import RangeRefusal, Refusal
@@ -68,12 +68,12 @@ class Patch:
             sparse.copy(old, new, 0, self.part.start)
             sparse.copy(old, new, self.part.end, self._size)
             os.ftruncate(new, self.size)
-            before = checksum.stored(old, status) if self.part.start == self._size else None
+            before = checksum.stored(old, status).get("adler32") if self.part.start == self._size else None
         finally:
             os.close(old)
         if before is not None:
-            return checksum.joined(before, adler32, self.part.length)
-        return adler32 if self.part.length == self.size else checksum.computed(new)
+            return hashing.joined(int.from_bytes(before, "big"), adler32, self.part.length)
+        return adler32 if self.part.length == self.size else int.from_bytes(computing.computed(new, "adler32"), "big")
 
 
 def _version(status: os.stat_result) -> _Version:

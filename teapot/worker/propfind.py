@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape
 from teapot.worker import properties
 from teapot.worker.annotated import Annotated
 from teapot.worker.area import Area, is_collection, is_file
+from teapot.worker.checksum_properties import ChecksumProperties
 from teapot.worker.content_types import content_type
 from teapot.worker.entity import etag
 from teapot.worker.hrefs import PLAIN_TEXT, escaped, href
@@ -52,6 +53,7 @@ def _pieces(area: Area, path: bytes, descriptor: int, itself: Resource, listed: 
         here = escape(href(area.settings.path, path, is_collection(itself.status)))
         annotated = Annotated(area, path, descriptor, wanted)
         kept = LocalityProperty(area, wanted).added(annotated.itself, descriptor, itself.status)
+        kept = ChecksumProperties(area, wanted).added(kept, descriptor, itself.status)
         yield (_HEAD + properties.response(here, itself, wanted, kept)).encode()
         if listed:
             yield from _Members(area, path, here, wanted, annotated).pieces(descriptor)
@@ -67,7 +69,8 @@ class _Members:
         self._area, self._path, self._here, self._wanted, self._annotated = area, path, here, wanted, annotated
         self._needs_status = properties.need_status(wanted)
         self._plain_file = properties.plain_file(wanted, annotated.nothing)
-        self._locality = LocalityProperty(area, wanted)
+        by_name = (LocalityProperty(area, wanted), ChecksumProperties(area, wanted))
+        self._by_name = [one for one in by_name if one.of_members]  # told only where they are asked for by name
 
     def pieces(self, directory: int) -> Iterator[bytes]:
         with os.scandir(directory) as members:
@@ -88,8 +91,8 @@ class _Members:
         if not (is_file(status) or is_collection(status)):
             return ""
         kept = self._annotated.member(name, member.is_symlink())
-        if self._locality.of_members:
-            kept = self._locality.added_to_member(kept, self._path + b"/" + name if self._path else name)
+        for told in self._by_name:
+            kept = told.added_to_member(kept, self._path + b"/" + name if self._path else name)
         if kept is self._annotated.nothing and is_file(status) and PLAIN_TEXT(member.name):
             return self._plain_file % self._values(member.name, status)
         slash = "/" if is_collection(status) else ""

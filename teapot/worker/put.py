@@ -27,8 +27,8 @@ def begin(area: Area, request: Request, terms: Terms, journal: Journal) -> Uploa
     expected, mtime_s, patch = _digests(request), _mtime(request), _part(request)
     upload = Upload(area, request.path, terms, journal, request.length, patch)
     upload.mtime_s = mtime_s
-    if "md5" in expected:
-        upload.want_md5()
+    wish = digests.wish(request.fields)
+    upload.compute({*expected, *([wish.algorithm] if wish else [])})
     return upload
 
 
@@ -40,8 +40,8 @@ def end(request: Request, upload: Upload, length: int) -> Reply:
 def _fields(request: Request, stored: Stored) -> Fields:
     fields: Fields = [(b"etag", etag(stored.status))]
     wish = digests.wish(request.fields)
-    if wish and wish.algorithm == "adler32":
-        fields.append(wish.answer(stored.adler32))
+    if wish and wish.algorithm in stored.checksums:
+        fields.append(wish.answer(stored.checksums[wish.algorithm]))
     if stored.status.st_mtime_ns // 1_000_000_000 == _mtime(request):
         fields.append((b"x-oc-mtime", b"accepted"))
     return fields
@@ -71,6 +71,8 @@ def _mtime(request: Request) -> int | None:
 
 
 def _digests(request: Request) -> dict[str, bytes]:
+    if "content-range" in request.fields and not digests.OF_THE_BODY.isdisjoint(request.fields):
+        raise Refusal("bad_header", "a digest of a part is not verified: send Repr-Digest of the whole file, or none")
     try:
         return digests.sent(request.fields)
     except digests.BadDigest as wrong:

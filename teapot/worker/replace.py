@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from teapot.kernel import file_calls
 from teapot.worker import checksum
 from teapot.worker.area import Area, is_collection, is_file
+from teapot.worker.hashing import Values
 from teapot.worker.place import Place
 from teapot.worker.refusal import Refusal, refusal_of
 
@@ -115,15 +116,15 @@ def _value(path: str, name: str) -> bytes | None:
         raise Refusal("cannot_replace", f"the attribute {name} cannot be read: {error}") from error
 
 
-def write_in_place(new: int, place: Place, *, adler32: int | None, durable: bool) -> os.stat_result:
+def write_in_place(new: int, place: Place, *, checksums: Values, durable: bool) -> os.stat_result:
     """Copy the new content into the old inode. Not atomic: the area's administrator has chosen so."""
     target = os.open(place.name, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=place.directory)
     try:
         if not is_file(os.fstat(target)):
             raise Refusal("not_a_file")
         _copy(new, target)
-        if adler32 is not None:
-            checksum.store(target, adler32)
+        if checksums:
+            checksum.store(target, checksums)
         if durable:
             os.fdatasync(target)
         return os.fstat(target)

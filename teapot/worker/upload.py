@@ -7,17 +7,16 @@ abort waits for a write that is under way.
 
 import contextlib
 import errno
-import hashlib
 import os
 import threading
 import time
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from teapot.kernel import file_calls
-from teapot.worker import annotations, checksum, replace
+from teapot.worker import annotations, checksum, computing, hashing, replace
 from teapot.worker.area import Area
+from teapot.worker.hashing import Adler32, Hash, Values
 from teapot.worker.journal import Journal
 from teapot.worker.patch import Patch
 from teapot.worker.place import Place, locked, sync
@@ -45,7 +44,7 @@ class Terms(NamedTuple):
 class Stored(NamedTuple):
     created: bool
     status: os.stat_result
-    adler32: bytes
+    checksums: Values  # those that were computed on the way in
 
 
 class Upload:
@@ -57,8 +56,9 @@ class Upload:
         self.attributes: dict[str, bytes] = {}  # user attributes that the new file is to have, as far as the file system takes them
         self.mtime_s: int | None = None  # that the new file is to have; None: of the commit
         self._area, self._terms, self._patch = area, terms, patch
-        self._adler32 = 1
-        self._md5: hashlib._Hash | None = None
+        self._adler32 = Adler32()
+        self._others: dict[str, Hash] = {name: hashing.new(name) for name in area.settings.checksums if name != "adler32"}
+        self._known: Values = {}  # of what was put in whole, or is computed in the end
         self._lock, self._open, self._called_off = threading.Lock(), True, False
         with contextlib.ExitStack() as opened:
             self._target = opened.enter_context(area.target(path, follow=True))
@@ -77,17 +77,16 @@ class Upload:
                 self._reserve(length)
             self._opened = opened.pop_all()
 
-    def want_md5(self) -> None:
-        """Before the first byte, when a digest of this kind came along: cheaper than reading the file again."""
-        self._md5 = hashlib.md5(usedforsecurity=False)
+    def compute(self, algorithms: Iterable[str]) -> None:
+        """Before the first byte, when digests of these kinds came along or are wanted: cheaper than reading the file again."""
+        self._others |= {name: hashing.new(name) for name in algorithms if name != "adler32" and name not in self._others}
 
     def write(self, data: memoryview) -> None:
         """All of it. Refusal no_space, quota_exceeded, ..."""
         with self._lock:
             self._must_be_open()
-            self._adler32 = zlib.adler32(data, self._adler32)
-            if self._md5:
-                self._md5.update(data)
+            for hash_ in (self._adler32, *self._others.values()):
+                hash_.update(data)
             self.received += len(data)
             if self._patch and self.received > self._patch.part.length:
                 raise Refusal("bad_header", "more bytes than Content-Range says")
@@ -103,20 +102,22 @@ class Upload:
             self._must_be_open()
             if not length:
                 return
-            self._adler32 = checksum.joined(self._adler32, checksum.of_zeros(length), length)
-            self._md5 = None
+            self._adler32 = Adler32(hashing.joined(self._adler32.value, hashing.of_zeros(length), length))
+            self._others.clear()
             self.received += length
             os.ftruncate(self.descriptor, self.received)
             os.lseek(self.descriptor, self.received, os.SEEK_SET)
 
-    def filled(self, length: int, adler32: int) -> None:
-        """Instead of write(): the caller has put a whole file, of this checksum, into the descriptor."""
-        self.received, self._adler32 = length, adler32
+    def filled(self, length: int, known: Values) -> None:
+        """Instead of write(): the caller has put a whole file, of these checksums, adler32 among them, into the descriptor."""
+        self.received, self._adler32 = length, Adler32(int.from_bytes(known["adler32"], "big"))
+        self._others.clear()
+        self._known = dict(known)
 
     def commit(self, length: int, expected: Mapping[str, bytes]) -> Stored:
         """Give the file its name, if it is complete and all conditions still hold. Whatever happens, the upload is over then.
 
-        `expected`: digests in binary form that came with the body, by algorithm (adler32, md5).
+        `expected`: digests in binary form that came with the body, by algorithm (hashing.LENGTHS).
         """
         with self._lock:
             self._must_be_open()
@@ -191,15 +192,18 @@ class Upload:
     def _complete(self, patch: Patch) -> None:
         if self.received != patch.part.length:
             raise Refusal("body_too_short", f"{self.received} bytes came, Content-Range says {patch.part.length}")
-        self._adler32 = patch.complete(Place(self._target.directory, self._target.name), self.descriptor, self._adler32)
-        self._md5 = None
+        whole = patch.complete(Place(self._target.directory, self._target.name), self.descriptor, self._adler32.value)
+        self._adler32 = Adler32(whole)
+        self._others.clear()
 
     def _digest(self, algorithm: str) -> bytes:
-        if algorithm == "adler32":
-            return self._adler32.to_bytes(4, "big")
-        if algorithm == "md5" and self._md5:
-            return self._md5.digest()
-        return checksum.digest(self.descriptor, algorithm)
+        if algorithm not in self._values():
+            self._known[algorithm] = computing.computed(self.descriptor, algorithm)
+        return self._values()[algorithm]
+
+    def _values(self) -> Values:
+        passed: dict[str, Hash] = {"adler32": self._adler32, **self._others}
+        return {**self._known, **{name: hash_.digest() for name, hash_ in passed.items()}}
 
     def _take_name(self) -> Stored:
         with self._target.place(self._area.creation, self._terms.durable) as place:
@@ -220,7 +224,7 @@ class Upload:
         raise Refusal("busy", "others take the name and give it up, again and again")
 
     def _stored(self, old: os.stat_result | None, status: os.stat_result) -> Stored:
-        return Stored(old is None, status, self._adler32.to_bytes(4, "big"))
+        return Stored(old is None, status, self._values())
 
     def _create(self, place: Place) -> os.stat_result:
         self._attach()
@@ -229,8 +233,8 @@ class Upload:
 
     def _replace(self, place: Place, old: os.stat_result) -> os.stat_result:
         if replace.hindrance(place, old):
-            adler32 = self._adler32 if self._area.settings.checksums else None
-            return replace.write_in_place(self.descriptor, place, adler32=adler32, durable=self._terms.durable)
+            checksums = self._values() if self._area.settings.checksums else {}
+            return replace.write_in_place(self.descriptor, place, checksums=checksums, durable=self._terms.durable)
         replace.carry_over(place, old, self.descriptor, self._area.content_attributes)
         self._attach()
         self._staged.replace(place)
@@ -244,7 +248,7 @@ class Upload:
             with contextlib.suppress(OSError):
                 os.setxattr(self.descriptor, name, value)
         if self._area.settings.checksums:
-            checksum.store(self.descriptor, self._adler32)
+            checksum.store(self.descriptor, self._values())
 
 
 def _set_mtime(descriptor: int, mtime_s: int | None) -> None:

@@ -1,5 +1,6 @@
 """rclone does all of it with a bearer token over TLS."""
 
+import hashlib
 import os
 import secrets
 import subprocess
@@ -8,20 +9,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.conftest import StartTeapot
 from tests.service.accounts import Account
 from tests.service.clients import direct_environment
-from tests.service.site import Site
+from tests.service.site import ALICE, Site
 from tests.service.teapot_process import Teapot, wait_for
+from tests.service.tokens import Tokens
 
 TIMEOUT_S = 60
 
 
 class Rclone:
-    def __init__(self, directory: Path, teapot: Teapot, token: str) -> None:
+    def __init__(self, directory: Path, teapot: Teapot, token: str, vendor: str = "other", area: str = "/home") -> None:
         self._configuration = directory / "rclone.conf"
         descriptor = os.open(self._configuration, os.O_WRONLY | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            file.write(f"[teapot]\ntype = webdav\nvendor = other\nurl = {teapot.url('/home')}\nbearer_token = {token}\n")
+            file.write(f"[teapot]\ntype = webdav\nvendor = {vendor}\nurl = {teapot.url(area)}\nbearer_token = {token}\n")
         self._ca = teapot.ca
 
     def __call__(self, *arguments: str | Path, data: bytes = b"") -> bytes:
@@ -127,3 +130,24 @@ def test_a_mount_is_worked_in_like_a_folder(rclone: Rclone, mounted: Path, site:
     (mounted / "two.dat").unlink()
     (mounted / "sub").rmdir()
     assert list(stored.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def with_md5(start_teapot: StartTeapot) -> Teapot:
+    home = {"name": "home", "path": "/home", "root": "{home}/data", "checksums": ["adler32", "md5"]}
+    return start_teapot({"storage_area": [home]})
+
+
+def test_it_sees_the_checksums_that_the_area_keeps_and_compares_by_them(
+    with_md5: Teapot, tokens: Tokens, tree: Path, tmp_path: Path, site: Site, alice: Account
+) -> None:
+    """As ownCloud offers them: nothing is downloaded to be compared."""
+    rclone = Rclone(tmp_path, with_md5, tokens.of(ALICE, aud=with_md5.url()), vendor="owncloud")
+    rclone("copy", tree, "teapot:summed")
+    told = rclone("hashsum", "md5", "teapot:summed").decode()
+    assert f"{hashlib.md5((tree / 'large.dat').read_bytes()).hexdigest()}  large.dat" in told
+    rclone("check", tree, "teapot:summed")
+    stored = site.home_of(alice) / "summed" / "large.dat"
+    stored.write_bytes(stored.read_bytes()[::-1])
+    wrong = hashlib.md5((tree / "large.dat").read_bytes()).hexdigest()
+    assert wrong not in rclone("hashsum", "md5", "teapot:summed").decode(), "somebody has changed it"

@@ -35,7 +35,7 @@ def staged(request: pytest.FixtureRequest) -> Callable[[], None]:
 def test_a_new_file_is_created_and_belongs_to_the_account(area: Area, root: Path, staged: Callable[[], None]) -> None:
     stored = as_account(lambda: (staged(), put(area, b"file", b"content", durable=True))[1])
     status = (root / "file").stat()
-    assert stored.created and stored.adler32 == zlib.adler32(b"content").to_bytes(4, "big")
+    assert stored.created and stored.checksums["adler32"] == zlib.adler32(b"content").to_bytes(4, "big")
     assert (stored.status.st_ino, stored.status.st_size, stored.status.st_mtime_ns) == (status.st_ino, 7, status.st_mtime_ns)
     assert (status.st_uid, status.st_gid, status.st_nlink) == (ALICE, ALICE, 1)
     assert tree(root) == {"file": b"content"}
@@ -183,7 +183,7 @@ def test_a_digest_that_does_not_match_refuses_the_body(area: Area, root: Path, w
     def upload(expected: dict[str, bytes]) -> None:
         one = Upload(area, b"file", terms(), NOWHERE)
         if wanted:
-            one.want_md5()
+            one.compute(["md5"])
         one.write(memoryview(b"con"))
         one.write(memoryview(b"tent"))
         one.commit(7, expected)
